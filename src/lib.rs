@@ -1,0 +1,33 @@
+//! Lineage: one event, encoded once, to ten thousand sockets.
+//!
+//! An embedding program starts an `Engine`, takes a `Publisher` and publishes `Event`s; clients connect over
+//! WebSocket and subscribe to topics. `examples/embed.rs` is such a program.
+//!
+//! # Life of an event
+//! | stop | module | what happens there |
+//! |---|---|---|
+//! | 1 | `event` | what happened, as plain data under an interned topic |
+//! | 2 | `ring` | it waits in the publisher's bounded ring |
+//! | 3 | `encode` | whoever is awake takes the encoder role: position, seq, JSON, WebSocket frame, once |
+//! | 4 | `log` | the frame's bytes are kept in segments that every reader shares |
+//! | 5 | `shard` | one thread per core routes it to groups and writes the bytes to their members |
+//! | 6 | `session` | what a v1 client asked for, as a state machine without IO |
+//! | 7 | `server` | how its socket came in: listeners, HTTP front, upgrade |
+//!
+//! Beside the path: `wake` (sleeping shards), `source` and `simulation` (who writes), `http` (metrics, health,
+//! publishing), `telemetry`, `clock`, `config`, `engine` (wiring), `sync` (atomics as verbs), `kernel`.
+//!
+//! # Words, one meaning each
+//! event: what happened · topic: what it is about · position: place in the whole stream · seq: place within a topic ·
+//! frame: an event as bytes with its WebSocket header · lane: one encoding of the stream · segment: a piece of the log ·
+//! cursor: a connection's place in the log · group: connections with equal subscriptions · sweep: one round of writes ·
+//! laggard: a connection that is behind · shard: a thread and its connections · session: protocol state · source: a
+//! writer of events · gap: a notice of what a client did not get · replay: a recording published again.
+
+#![cfg_attr(
+    lineage_loom,
+    allow(dead_code, reason = "only the lock-free parts compile for the model checker")
+)]
+
+// Beside the path of an event.
+pub mod sync;

@@ -1,0 +1,142 @@
+//! `cargo xtask test`: every check, in order. Stops at the first that fails, with its name and how to repeat it; what
+//! this machine cannot check is said at the end, loudly.
+
+use crate::line::Line;
+use crate::{Outcome, benches, fuzz, loom, only_known, option, smoke, stress, tools};
+use std::time::Instant;
+
+/// One check.
+struct Step {
+    name: &'static str,
+    /// What it shows.
+    title: &'static str,
+    /// Whether `--quick` keeps it.
+    is_quick: bool,
+    work: fn(&mut Skipped) -> Outcome,
+}
+
+/// What could not be checked on this machine, and why.
+pub(crate) type Skipped = Vec<String>;
+
+const fn quick(name: &'static str, title: &'static str, work: fn(&mut Skipped) -> Outcome) -> Step {
+    Step { name, title, is_quick: true, work }
+}
+
+const fn thorough(
+    name: &'static str,
+    title: &'static str,
+    work: fn(&mut Skipped) -> Outcome,
+) -> Step {
+    Step { name, title, is_quick: false, work }
+}
+
+const STEPS: &[Step] = &[
+    quick("tools", "what the steps below need is there", |_| needs()),
+    quick("format", "the sources are formatted", |_| Line::new("cargo fmt --all -- --check").run()),
+    quick("clippy", "no lint has anything to say", |_| {
+        Line::new("cargo clippy --workspace --all-targets -- -D warnings").run()
+    }),
+    quick("docs", "the documentation builds and its links lead somewhere", |_| {
+        Line::new("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()
+    }),
+    quick("tests", "every test of the workspace", |_| Line::new("cargo test --workspace").run()),
+    quick("release", "the programs and the examples build", |_| {
+        Line::new("cargo build --release --workspace --bins --examples").run()
+    }),
+    quick(
+        "load",
+        "hundreds of clients for ten seconds: no gap, valid metrics, a clean end",
+        |_| smoke::run(),
+    ),
+    thorough(
+        "loom",
+        "the lock-free parts in every interleaving, and every planted fault noticed",
+        |_| loom::run(),
+    ),
+    thorough("threads", "ThreadSanitizer sees no race under real threads", stress::sanitized),
+    thorough("fuzz", "bytes from outside break no parser", fuzz::smoke),
+    thorough("benches", "every bench runs once", |_| benches::own()),
+    thorough("compare", "every rival runs once", |_| benches::rivals()),
+];
+
+/// `cargo xtask test`.
+///
+/// # Errors
+/// Names the step that failed, and how to repeat it.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    only_known(arguments, &["--quick"], &["--only"])?;
+    let only: Option<String> = option(arguments, "--only")?;
+    let is_quick = arguments.iter().any(|argument| argument == "--quick");
+    let is_chosen = |step: &&Step| match &only {
+        Some(name) => step.name == name,
+        None => step.is_quick || !is_quick,
+    };
+    let chosen: Vec<&Step> = STEPS.iter().filter(is_chosen).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        return Err(format!("no such step; there are: {}", names.join(" ")));
+    }
+    let start = Instant::now();
+    let mut skipped = Skipped::new();
+    for (at, step) in chosen.iter().enumerate() {
+        run_step(step, &format!("{}/{}", at + 1, chosen.len()), &mut skipped)?;
+    }
+    if is_quick {
+        skipped.extend(
+            STEPS
+                .iter()
+                .filter(|step| !step.is_quick)
+                .map(|step| format!("{}: left out by --quick", step.name)),
+        );
+    }
+    conclude(chosen.len(), start, &skipped);
+    Ok(())
+}
+
+fn run_step(step: &Step, place: &str, skipped: &mut Skipped) -> Outcome {
+    println!("\n==> {place} {}: {}", step.name, step.title);
+    let start = Instant::now();
+    let outcome = (step.work)(skipped);
+    let seconds = start.elapsed().as_secs_f64();
+    outcome.map_err(|why| {
+        let name = step.name;
+        format!("\n==> FAILED at step {name} after {seconds:.1} s: {why}\n    repeat it with: cargo xtask test --only {name}")
+    })?;
+    println!("==> {place} {}: passed in {seconds:.1} s", step.name);
+    Ok(())
+}
+
+fn conclude(steps: usize, start: Instant, skipped: &[String]) {
+    if !skipped.is_empty() {
+        println!("\nWARNING: not checked here:");
+        skipped.iter().for_each(|what| println!("  SKIPPED {what}"));
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    println!("\n==> {steps} steps passed in {seconds:.0} s, {} skipped", skipped.len());
+}
+
+fn needs() -> Outcome {
+    tools::install("gcc", || tools::has("cc"))?;
+    tools::install("g++", || tools::has("c++") || tools::has("g++"))?;
+    tools::promtool().map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_fails_is_named_with_the_way_to_repeat_it() {
+        let step = quick("odd", "never true", |_| Err("it broke".to_owned()));
+        let why = run_step(&step, "1/1", &mut Skipped::new()).unwrap_err();
+        assert!(why.contains("FAILED at step odd") && why.contains("it broke"), "{why}");
+        assert!(why.contains("cargo xtask test --only odd"), "{why}");
+    }
+
+    #[test]
+    fn an_unknown_step_is_refused() {
+        let arguments = ["--only".to_owned(), "no-such".to_owned()];
+        assert!(run(&arguments).unwrap_err().contains("there are: tools format"));
+        assert!(run(&["--fast".to_owned()]).is_err());
+    }
+}
