@@ -29,5 +29,14 @@
     allow(dead_code, reason = "only the lock-free parts compile for the model checker")
 )]
 
+#[allow(unsafe_code, reason = "slots pass between threads by stamp, see the module's invariants")]
+pub mod ring;
+
 // Beside the path of an event.
 pub mod sync;
+pub mod wake;
+
+// The model checker sees the role without the encoder around it.
+#[cfg(lineage_loom)]
+#[path = "encode/role.rs"]
+pub mod role;
