@@ -32,6 +32,12 @@
 #[allow(unsafe_code, reason = "slots pass between threads by stamp, see the module's invariants")]
 pub mod ring;
 
+#[allow(
+    unsafe_code,
+    reason = "committed bytes are shared without copies, see the module's invariants"
+)]
+pub mod log;
+
 // Beside the path of an event.
 pub mod sync;
 pub mod wake;
