@@ -29,6 +29,9 @@
     allow(dead_code, reason = "only the lock-free parts compile for the model checker")
 )]
 
+#[cfg(not(lineage_loom))]
+pub mod event;
+
 #[allow(unsafe_code, reason = "slots pass between threads by stamp, see the module's invariants")]
 pub mod ring;
 
@@ -42,6 +45,8 @@ pub mod log;
 pub mod sync;
 pub mod wake;
 
+#[cfg(not(lineage_loom))]
+pub mod clock;
 // The model checker sees the role without the encoder around it.
 #[cfg(lineage_loom)]
 #[path = "encode/role.rs"]

@@ -1,0 +1,161 @@
+//! What happened: plain data, as sources publish it and the encoder reads it.
+//!
+//! An event is small and cheap to move: names are shared (`Arc`), foreign payloads ride as `Bytes`, money is an
+//! integer. It knows nothing of encodings, sockets or clients, and nothing here does input or output.
+//!
+//! Invariants: [`Event`] takes at most 120 bytes, so that a ring slot with its stamp is two cache lines; a
+//! [`Json`] is one whole JSON value without CR or LF; a [`Topic`] is an index into the one [`Topics`] table that
+//! made it.
+//!
+//! Data path: sources make events on their own threads, the holder of the encoder role reads them. Making one
+//! allocates nothing beyond what its payload already owns.
+
+mod json;
+mod topic;
+
+pub use json::{DEPTH_MAX, Json, NotJson};
+pub use topic::{
+    Class, NAME_BYTES_MAX, Pattern, PatternError, TOPICS_MAX, Topic, TopicError, TopicInfo, Topics,
+};
+
+use std::fmt;
+use std::sync::Arc;
+
+/// One event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// What it is about.
+    pub topic: Topic,
+    /// Key within the topic (0: none).
+    pub key: u32,
+    /// Publish time, microseconds since the Unix epoch.
+    pub time_us: u64,
+    /// What happened.
+    pub body: Body,
+}
+
+const _: () =
+    assert!(size_of::<Event>() <= 120, "a ring slot with its stamp must fit two cache lines");
+
+/// The kinds of event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Body {
+    /// A price.
+    Market(Market),
+    /// An agent's state.
+    Agent(Agent),
+    /// An agent's trade.
+    Trade(Trade),
+    /// JSON from outside, byte for byte.
+    External(Json),
+    /// An embedding program's own data, encoded once, when the event is.
+    Typed(Typed),
+}
+
+/// Data of an embedding program that knows its own JSON.
+pub trait Payload: fmt::Debug + Send + Sync {
+    /// Appends one JSON value, without raw CR or LF. Called once per event, by whoever encodes; must not block. A
+    /// panic costs this event alone and is counted.
+    fn write_json(&self, out: &mut Vec<u8>);
+}
+
+/// A shared [`Payload`]; equal to its clones alone.
+#[derive(Debug, Clone)]
+pub struct Typed(pub Arc<dyn Payload>);
+
+impl PartialEq for Typed {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+/// An amount in hundredths of its unit: money in cents, a quantity in hundredths. Any `i64`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Cents(pub i64);
+
+/// A price of a symbol.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Market {
+    /// Such as `BTC-USD`.
+    pub symbol: Arc<str>,
+    /// Price.
+    pub price: Cents,
+}
+
+/// Who an agent is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AgentName {
+    /// Name in topics: `momentum`.
+    pub slug: Box<str>,
+    /// Display name: `⚡ Momentum`.
+    pub name: Box<str>,
+}
+
+/// An agent's state after one cycle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Who.
+    pub agent: Arc<AgentName>,
+    /// Money.
+    pub capital: Cents,
+    /// Trades so far.
+    pub trades: u32,
+    /// Trades won so far, at most `trades`.
+    pub wins: u32,
+    /// Losses that left a mark.
+    pub scars: u32,
+    /// Active or resting.
+    pub status: Status,
+    /// What it did in this cycle.
+    pub action: Action,
+}
+
+/// Whether an agent trades.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It does.
+    Active,
+    /// It rests after a streak of losses.
+    Resting,
+}
+
+/// What an agent did in a cycle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// `<name> WON trade (+$450)`: whole dollars.
+    Won(u32),
+    /// `<name> LOSS trade (-$252)`: whole dollars.
+    Lost(u32),
+    /// `<name> holds`.
+    Holds,
+    /// `<name> rests`.
+    Rests,
+}
+
+/// One trade of an agent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trade {
+    /// Who.
+    pub agent: Arc<AgentName>,
+    /// Such as `BTC-USD`.
+    pub symbol: Arc<str>,
+    /// Buy or sell.
+    pub side: Side,
+    /// Price.
+    pub price: Cents,
+    /// Quantity, in hundredths.
+    pub quantity: Cents,
+    /// Profit, or loss below zero.
+    pub pnl: Cents,
+    /// Whether it was won.
+    pub won: bool,
+}
+
+/// The side of a trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// `buy`
+    Buy,
+    /// `sell`
+    Sell,
+}
