@@ -47,6 +47,9 @@ pub mod wake;
 
 #[cfg(not(lineage_loom))]
 pub mod clock;
+#[cfg(not(lineage_loom))]
+pub mod telemetry;
+
 // The model checker sees the role without the encoder around it.
 #[cfg(lineage_loom)]
 #[path = "encode/role.rs"]
