@@ -35,6 +35,9 @@ pub mod event;
 #[allow(unsafe_code, reason = "slots pass between threads by stamp, see the module's invariants")]
 pub mod ring;
 
+#[cfg(not(lineage_loom))]
+pub mod encode;
+
 #[allow(
     unsafe_code,
     reason = "committed bytes are shared without copies, see the module's invariants"

@@ -1,0 +1,45 @@
+//! The legacy firehose's JSON, whose bytes are fixed: older clients compare and parse them as they stand.
+//!
+//! It knows prices and agents' states and nothing else; it never adds a key, changes an order or a number format.
+//! Golden files hold the bytes. Timestamps are whole seconds, money has two decimals, a win rate is in percent with
+//! one decimal.
+//!
+//! Data path: called by the holder of the encoder role, once per event while somebody reads this view; 20 to 50 ns.
+
+use super::json::{win_rate, write_action, write_cents, write_fixed, write_integer, write_text};
+use crate::event::{Agent, Body, Event, Market};
+
+/// Appends the legacy message; false (and nothing appended) when the event has no legacy form.
+pub fn write_legacy(out: &mut Vec<u8>, event: &Event) -> bool {
+    match &event.body {
+        Body::Market(market) => write_market(out, market),
+        Body::Agent(agent) => write_agent(out, agent),
+        Body::Trade(_) | Body::External(_) | Body::Typed(_) => return false,
+    }
+    out.extend_from_slice(br#","timestamp":"#);
+    write_integer(out, event.time_us / 1_000_000);
+    out.push(b'}');
+    true
+}
+
+fn write_market(out: &mut Vec<u8>, market: &Market) {
+    out.extend_from_slice(br#"{"type":"market","symbol":"#);
+    write_text(out, &[&market.symbol]);
+    out.extend_from_slice(br#","price":"#);
+    write_cents(out, market.price);
+}
+
+fn write_agent(out: &mut Vec<u8>, agent: &Agent) {
+    out.extend_from_slice(br#"{"type":"agent","agent_name":"#);
+    write_text(out, &[&agent.agent.name]);
+    out.extend_from_slice(br#","capital":"#);
+    write_cents(out, agent.capital);
+    out.extend_from_slice(br#","trades":"#);
+    write_integer(out, agent.trades.into());
+    out.extend_from_slice(br#","win_rate":"#);
+    write_fixed::<1>(out, win_rate(agent, 1_000));
+    out.extend_from_slice(br#","scars":"#);
+    write_integer(out, agent.scars.into());
+    out.extend_from_slice(br#","action":"#);
+    write_action(out, &agent.agent, agent.action);
+}
