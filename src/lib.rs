@@ -44,6 +44,9 @@ pub mod encode;
 )]
 pub mod log;
 
+#[cfg(not(lineage_loom))]
+pub mod session;
+
 // Beside the path of an event.
 pub mod sync;
 pub mod wake;
