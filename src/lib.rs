@@ -45,6 +45,9 @@ pub mod encode;
 pub mod log;
 
 #[cfg(not(lineage_loom))]
+pub mod shard;
+
+#[cfg(not(lineage_loom))]
 pub mod session;
 
 // Beside the path of an event.
@@ -53,6 +56,11 @@ pub mod wake;
 
 #[cfg(not(lineage_loom))]
 pub mod clock;
+#[cfg(not(lineage_loom))]
+pub mod error;
+#[cfg(not(lineage_loom))]
+#[allow(unsafe_code, reason = "a system call without a safe wrapper")]
+pub mod kernel;
 #[cfg(not(lineage_loom))]
 pub mod telemetry;
 
