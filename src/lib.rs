@@ -50,6 +50,9 @@ pub mod shard;
 #[cfg(not(lineage_loom))]
 pub mod session;
 
+#[cfg(not(lineage_loom))]
+pub mod server;
+
 // Beside the path of an event.
 pub mod sync;
 pub mod wake;
