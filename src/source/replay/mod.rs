@@ -1,0 +1,224 @@
+//! Recordings, replayed: each frame's bytes unchanged under a topic of its feed, at the recording's pace, at a
+//! multiple of it, or as fast as the slowest subscriber follows.
+//!
+//! Runs on a thread of its own that may block on the disk. A frame costs one line copy, one parse and one slot of
+//! the private ring. Never drops a frame on a full ring (it retries, and the delay shows as pacing error), never
+//! lets a bad line end the stream, never loops.
+//!
+//! `speed` the pace · `lines` the file · `feed` what a frame is about · `recording` frames with topic and time ·
+//! `pace` when each is published · `report` what became of it.
+
+mod error;
+mod feed;
+mod lines;
+mod pace;
+#[cfg(test)]
+mod pace_tests;
+mod recording;
+mod report;
+mod speed;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use self::pace::{Ended, Pacer, Prepared};
+use super::{Source, SourceContext, SourceError};
+use crate::event::{Body, Event, Topics};
+
+pub use self::error::{BadLine, BadReason, ReplayError};
+pub use self::feed::{Feed, UnknownFeed};
+pub use self::lines::FRAME_BYTES_MAX;
+pub use self::recording::{Entry, Recorded, Recording};
+pub use self::report::{PacingError, ReplayReport};
+pub use self::speed::{BadSpeed, FACTOR_MAX, FACTOR_MIN, Speed};
+
+/// What to replay, and how fast.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The file, plain or gzip (told apart by its bytes).
+    pub path: PathBuf,
+    /// Of which feed it is; None: recognised from its first frames.
+    pub feed: Option<Feed>,
+    /// The pace.
+    pub speed: Speed,
+}
+
+impl Options {
+    /// From what follows `replay:` on the command line: `PATH`, or `FEED=PATH`. A word of letters, digits and `-`
+    /// before the first `=` is a feed's name; a file called like that is written `./a=b`.
+    ///
+    /// # Errors
+    /// When the feed is unknown or there is no path.
+    pub fn from_spec(spec: &str, speed: Speed) -> Result<Self, ReplayError> {
+        let is_word = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        };
+        let (feed, path) = match spec.split_once('=') {
+            Some((word, path)) if is_word(word) => {
+                (Some(word.parse().map_err(ReplayError::UnknownFeed)?), path)
+            }
+            _ => (None, spec),
+        };
+        if path.is_empty() {
+            return Err(ReplayError::NoPath);
+        }
+        Ok(Self { path: path.into(), feed, speed })
+    }
+}
+
+/// A recording as a [`Source`].
+#[derive(Debug)]
+pub struct Replay {
+    options: Options,
+    /// Taken by the first run.
+    recording: Option<Recording>,
+    report: Arc<ReplayReport>,
+}
+
+impl Replay {
+    /// Opens the file and looks at its first lines, so that a wrong path, file or feed is an error before anything
+    /// starts. Blocks on the disk.
+    ///
+    /// # Errors
+    /// See [`ReplayError`]; the message names the path and the reason.
+    pub fn open(options: Options) -> Result<Self, ReplayError> {
+        if !options.speed.is_valid() {
+            return Err(ReplayError::BadSpeed(options.speed));
+        }
+        let recording = Recording::open(&options.path, options.feed)?;
+        Ok(Self { options, recording: Some(recording), report: Arc::new(ReplayReport::new()) })
+    }
+
+    /// What it has done: kept up to date while it runs, and readable after it.
+    #[must_use]
+    pub fn report(&self) -> Arc<ReplayReport> {
+        Arc::clone(&self.report)
+    }
+
+    fn publish_all(&mut self, context: &mut SourceContext) -> Result<Ended, SourceError> {
+        let recording =
+            self.recording.take().ok_or_else(|| SourceError("a replay runs once".to_owned()))?;
+        let frames = Frames { recording, topics: &context.topics, report: &self.report };
+        let pacer =
+            Pacer::new(frames, &mut context.publisher, &context.clock, &context.stop, &self.report);
+        match self.options.speed {
+            Speed::Paced(factor) => pacer.run_paced(factor),
+            Speed::Max => pacer.run_gated(&*context.gate),
+        }
+        .map_err(|error| SourceError(error.to_string()))
+    }
+
+    fn log_summary(&self, ended: &Result<Ended, SourceError>) {
+        let report = &*self.report;
+        let pacing = report.pacing_error();
+        let end = match ended {
+            Ok(Ended::Complete) => "complete",
+            Ok(Ended::Stopped) => "stopped",
+            Err(_) => "failed",
+        };
+        tracing::info!(
+            path = %self.options.path.display(),
+            speed = %self.options.speed,
+            end,
+            lines = report.lines(),
+            events = report.events(),
+            bad_lines = report.bad_lines(),
+            pacing_error_p50_us = pacing.p50_us,
+            pacing_error_p99_us = pacing.p99_us,
+            pacing_error_max_us = pacing.max_us,
+            "replay ended"
+        );
+    }
+}
+
+impl Source for Replay {
+    fn name(&self) -> &'static str {
+        "replay"
+    }
+
+    fn run(&mut self, mut context: SourceContext) -> Result<(), SourceError> {
+        let ended = self.publish_all(&mut context);
+        self.report.finished.raise();
+        self.log_summary(&ended);
+        ended.map(|_| ())
+    }
+}
+
+/// The frames of a recording as events; counts every line, and leaves bad ones out.
+struct Frames<'a> {
+    recording: Recording,
+    topics: &'a Topics,
+    report: &'a ReplayReport,
+}
+
+impl Iterator for Frames<'_> {
+    type Item = Result<Prepared, ReplayError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let entry = match self.recording.next_entry() {
+                Ok(entry) => entry?,
+                Err(error) => return Some(Err(error)),
+            };
+            self.report.lines.add(1);
+            let bad = match entry {
+                Entry::Bad(bad) => bad,
+                Entry::Frame(frame) => match self.topics.register(frame.topic, Some(frame.class)) {
+                    Ok(topic) => {
+                        let body = Body::External(frame.payload);
+                        let event = Event { topic, key: 0, time_us: 0, body };
+                        return Some(Ok(Prepared { received_ns: frame.received_ns, event }));
+                    }
+                    Err(error) => {
+                        BadLine { number: self.report.lines(), reason: BadReason::Topic(error) }
+                    }
+                },
+            };
+            self.report.count_bad(bad);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_is_a_path_or_a_feed_and_a_path() {
+        for (spec, feed, path) in [
+            ("a.gz", None, "a.gz"),
+            ("/x/a=b.jsonl", None, "/x/a=b.jsonl"),
+            ("./a=b", None, "./a=b"),
+            ("binance=a.gz", Some(Feed::Binance), "a.gz"),
+            ("binance=a=b", Some(Feed::Binance), "a=b"),
+        ] {
+            let options = Options::from_spec(spec, Speed::Max).unwrap();
+            assert_eq!(options, Options { path: path.into(), feed, speed: Speed::Max }, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_spec_without_a_path_or_with_an_unknown_feed_says_what_it_should_be() {
+        for spec in ["", "binance="] {
+            let message = Options::from_spec(spec, Speed::Max).unwrap_err().to_string();
+            assert!(message.contains("replay:binance=PATH"), "{message}");
+        }
+        let message = Options::from_spec("kraken=a.gz", Speed::Max).unwrap_err().to_string();
+        assert!(message.contains("\"kraken\"") && message.contains("`binance`"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_path_or_speed_is_an_error_before_anything_starts() {
+        let missing =
+            Options { path: "/no/such/recording.gz".into(), feed: None, speed: Speed::Max };
+        let message = Replay::open(missing.clone()).unwrap_err().to_string();
+        assert!(
+            message.contains("/no/such/recording.gz") && message.contains("No such file"),
+            "{message}"
+        );
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let options = Options { speed: Speed::Paced(factor), ..missing.clone() };
+            assert!(matches!(Replay::open(options), Err(ReplayError::BadSpeed(_))), "{factor}");
+        }
+    }
+}
