@@ -65,6 +65,8 @@ pub mod error;
 #[allow(unsafe_code, reason = "a system call without a safe wrapper")]
 pub mod kernel;
 #[cfg(not(lineage_loom))]
+pub mod simulation;
+#[cfg(not(lineage_loom))]
 pub mod source;
 #[cfg(not(lineage_loom))]
 pub mod telemetry;
