@@ -62,6 +62,8 @@ pub mod clock;
 #[cfg(not(lineage_loom))]
 pub mod error;
 #[cfg(not(lineage_loom))]
+pub mod http;
+#[cfg(not(lineage_loom))]
 #[allow(unsafe_code, reason = "a system call without a safe wrapper")]
 pub mod kernel;
 #[cfg(not(lineage_loom))]

@@ -1,0 +1,121 @@
+//! What the listeners answer that is not a WebSocket: metrics, health, and publishing from outside.
+//!
+//! [`service`] makes the function that `server` calls with every request that passed its own rules (`Host`, `Origin`,
+//! sizes, time) and is no upgrade. It runs on the edge's runtime, one task per connection, and never on a shard.
+//! Answers are whole; nothing here holds a lock across a wait, and every wait has a bound.
+//!
+//! `answer` makes responses · `health` says whether the engine can serve · `metrics` is the exposition ·
+//! `publish` takes events.
+
+mod answer;
+mod health;
+mod metrics;
+pub mod publish;
+#[cfg(test)]
+mod tests;
+
+pub use health::{Check, Health};
+pub use publish::{Door, Intake, PublishAccess};
+
+use crate::encode::SharedPublisher;
+use crate::telemetry::Telemetry;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::{Method, Request, Response, StatusCode};
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// The answer to one request: the same type as the server's `HttpService`.
+pub type Service = Arc<
+    dyn Fn(Request<Incoming>, SocketAddr) -> Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>
+        + Send
+        + Sync,
+>;
+
+/// What a listener offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// `/metrics` and health.
+    Metrics,
+    /// Publishing and health.
+    Http,
+    /// Health; everything else is for WebSocket clients.
+    WebSocket,
+}
+
+/// What the answers are made of.
+pub struct Context<I = SharedPublisher> {
+    /// The counters behind `/metrics`.
+    pub telemetry: Arc<Telemetry>,
+    /// Looks at the engine's parts; called for every health request, must not block.
+    pub health: Box<dyn Fn() -> Health + Send + Sync>,
+    /// Where published events go.
+    pub door: Door<I>,
+}
+
+impl<I> fmt::Debug for Context<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("door", &self.door).finish_non_exhaustive()
+    }
+}
+
+/// The function that answers the requests of one listener.
+#[must_use]
+pub fn service<I>(surface: Surface, context: Arc<Context<I>>) -> Service
+where
+    I: Intake + Send + Sync + 'static,
+{
+    Arc::new(move |request, peer| {
+        let context = Arc::clone(&context);
+        Box::pin(async move { route(surface, &context, request, peer).await })
+    })
+}
+
+/// Chooses by path, then by method. Dropping the future between two chunks of a publish request loses nothing that
+/// was accepted; the client only does not learn how many that were.
+async fn route<B, I>(
+    surface: Surface,
+    context: &Context<I>,
+    request: Request<B>,
+    peer: SocketAddr,
+) -> Response<Full<Bytes>>
+where
+    B: Body<Data = Bytes> + Unpin,
+    I: Intake,
+{
+    let reads =
+        |page: fn(&Context<I>, &Request<B>) -> Response<Full<Bytes>>| match *request.method() {
+            Method::GET | Method::HEAD => page(context, &request),
+            _ => answer::method_not_allowed("GET, HEAD"),
+        };
+    match (surface, request.uri().path()) {
+        (_, "/health") => {
+            reads(|context, _| health::detail(&(context.health)(), &context.telemetry))
+        }
+        (_, "/health/live") => reads(|_, _| health::live()),
+        (_, "/health/ready") => reads(|context, _| health::ready(&(context.health)())),
+        (Surface::Metrics, "/metrics") => {
+            reads(|context, request| metrics::page(&context.telemetry, request.headers()))
+        }
+        (Surface::Http, "/v1/publish") => match *request.method() {
+            Method::POST => publish::respond(&context.door, request, peer).await,
+            _ => answer::method_not_allowed("POST"),
+        },
+        (Surface::Metrics, _) => answer::problem(
+            StatusCode::NOT_FOUND,
+            "this listener serves /metrics, /health, /health/live and /health/ready",
+        ),
+        (Surface::WebSocket, _) => answer::problem(
+            StatusCode::NOT_FOUND,
+            "this listener serves WebSocket clients on / and /v1, and /health",
+        ),
+        (Surface::Http, _) => answer::problem(
+            StatusCode::NOT_FOUND,
+            "this listener serves /v1/publish, /health, /health/live and /health/ready",
+        ),
+    }
+}
