@@ -1,21 +1,21 @@
 //! Lineage: one event, encoded once, to ten thousand sockets.
 //!
-//! An embedding program starts an `Engine`, takes a `Publisher` and publishes `Event`s; clients connect over
+//! An embedding program starts an [`Engine`], takes a [`Publisher`] and publishes [`Event`]s; clients connect over
 //! WebSocket and subscribe to topics. `examples/embed.rs` is such a program.
 //!
 //! # Life of an event
 //! | stop | module | what happens there |
 //! |---|---|---|
-//! | 1 | `event` | what happened, as plain data under an interned topic |
-//! | 2 | `ring` | it waits in the publisher's bounded ring |
-//! | 3 | `encode` | whoever is awake takes the encoder role: position, seq, JSON, WebSocket frame, once |
-//! | 4 | `log` | the frame's bytes are kept in segments that every reader shares |
-//! | 5 | `shard` | one thread per core routes it to groups and writes the bytes to their members |
-//! | 6 | `session` | what a v1 client asked for, as a state machine without IO |
-//! | 7 | `server` | how its socket came in: listeners, HTTP front, upgrade |
+//! | 1 | [`event`] | what happened, as plain data under an interned topic |
+//! | 2 | [`ring`] | it waits in the publisher's bounded ring |
+//! | 3 | [`encode`] | whoever is awake takes the encoder role: position, seq, JSON, WebSocket frame, once |
+//! | 4 | [`log`] | the frame's bytes are kept in segments that every reader shares |
+//! | 5 | [`shard`] | one thread per core routes it to groups and writes the bytes to their members |
+//! | 6 | [`session`] | what a v1 client asked for, as a state machine without IO |
+//! | 7 | [`server`] | how its socket came in: listeners, HTTP front, upgrade |
 //!
-//! Beside the path: `wake` (sleeping shards), `source` and `simulation` (who writes), `http` (metrics, health,
-//! publishing), `telemetry`, `clock`, `config`, `engine` (wiring), `sync` (atomics as verbs), `kernel`.
+//! Beside the path: [`wake`] (sleeping shards), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health,
+//! publishing), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`] (atomics as verbs), [`kernel`].
 //!
 //! # Words, one meaning each
 //! event: what happened · topic: what it is about · position: place in the whole stream · seq: place within a topic ·
@@ -60,6 +60,10 @@ pub mod wake;
 #[cfg(not(lineage_loom))]
 pub mod clock;
 #[cfg(not(lineage_loom))]
+pub mod config;
+#[cfg(not(lineage_loom))]
+pub mod engine;
+#[cfg(not(lineage_loom))]
 pub mod error;
 #[cfg(not(lineage_loom))]
 pub mod http;
@@ -77,3 +81,6 @@ pub mod telemetry;
 #[cfg(lineage_loom)]
 #[path = "encode/role.rs"]
 pub mod role;
+
+#[cfg(not(lineage_loom))]
+pub use {config::Config, encode::Publisher, engine::Engine, error::Error, event::Event};

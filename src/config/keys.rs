@@ -1,0 +1,242 @@
+//! The table of options: name, form, range and explanation of each, once.
+//!
+//! Flags (`--lag-bytes-max 2MiB`), environment (`LINEAGE_LAG_BYTES_MAX=2MiB`) and file (`lag_bytes_max = "2MiB"`)
+//! are three spellings of a row. What an embedding program put into a `Config` is checked by the same rows.
+
+use super::settings::{LogFormat, PublishMode, Settings};
+use super::text::{self, Allowed};
+use super::{Config, Error};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options that belong together, in the order of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Where to listen.
+    Listeners,
+    /// Where events come from.
+    Source,
+    /// Who may publish from outside.
+    Publishing,
+    /// Sizes of the engine.
+    Engine,
+    /// Limits on connections.
+    Connections,
+    /// Limits on a connected client.
+    Clients,
+    /// The process around the engine.
+    Process,
+}
+
+impl Group {
+    /// The heading in the help.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Listeners => "Listeners",
+            Self::Source => "Source of events",
+            Self::Publishing => "Publishing from outside",
+            Self::Engine => "Engine",
+            Self::Connections => "Connections",
+            Self::Clients => "Clients",
+            Self::Process => "Process",
+        }
+    }
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Name in the file, and field of [`Config`] where it has one: `lag_bytes_max`.
+    pub name: &'static str,
+    /// The form of its value, for the help: `SIZE`.
+    pub value: &'static str,
+    /// One sentence on what it does.
+    pub help: &'static str,
+    /// Where it stands in the help.
+    pub group: Group,
+    /// Reads a value; the error is what is allowed.
+    pub(super) apply: fn(&mut Settings, &str) -> Result<(), Allowed>,
+    /// The value as text that `apply` takes.
+    pub(super) show: fn(&Settings) -> String,
+}
+
+impl Key {
+    /// All rows.
+    pub const ALL: &'static [Self] = KEYS;
+
+    /// The name as a flag, without the dashes in front: `lag-bytes-max`.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// The name in the environment: `LINEAGE_LAG_BYTES_MAX`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("LINEAGE_{}", self.name.to_ascii_uppercase())
+    }
+
+    /// Whether its value must not appear in messages, nor on a command line that others can read.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.name == "publish_token"
+    }
+
+    /// The default as text; empty where there is none.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        (self.show)(&Settings::default())
+    }
+}
+
+/// Checks each field of `config` against its row.
+pub(super) fn check_ranges(config: &Config) -> Result<(), Error> {
+    let given = Settings { config: config.clone(), ..Settings::default() };
+    let mut scratch = Settings::default();
+    for key in KEYS {
+        let shown = (key.show)(&given);
+        (key.apply)(&mut scratch, &shown)
+            .map_err(|allowed| Error::Config(format!("{} = {shown} is not {allowed}", key.name)))?;
+    }
+    Ok(())
+}
+
+/// A count or size that fits memory: [`text::number`] as `usize`.
+fn count(text: &str, range: RangeInclusive<u64>) -> Result<usize, Allowed> {
+    text::number(text, range).map(to_usize)
+}
+
+fn size(text: &str, range: RangeInclusive<u64>) -> Result<usize, Allowed> {
+    text::bytes(text, range).map(to_usize)
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).expect("the ranges of the table fit the address space")
+}
+
+fn to_u32(number: u64) -> u32 {
+    u32::try_from(number).expect("the ranges of the table fit 32 bits")
+}
+
+fn show_usize_bytes(bytes: &usize) -> String {
+    text::show_bytes(*bytes as u64)
+}
+
+fn span(text: &str, low_ms: u64, high_s: u64) -> Result<Duration, Allowed> {
+    text::duration(text, Duration::from_millis(low_ms)..=Duration::from_secs(high_s))
+}
+
+fn show_span(span: &Duration) -> String {
+    text::show_duration(*span)
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// `Group FORM name [field] reader, shower; "help"`.
+macro_rules! keys {
+    ($($group:ident $value:literal $name:ident [$($field:tt)+] $read:expr, $show:expr; $help:literal)*) => {
+        const KEYS: &[Key] = &[$(Key {
+            name: stringify!($name),
+            value: $value,
+            help: $help,
+            group: Group::$group,
+            apply: |settings, text| {
+                let read: fn(&str) -> Result<_, Allowed> = $read;
+                settings.$($field)+ = read(text)?;
+                Ok(())
+            },
+            show: |settings| {
+                let show: fn(&_) -> String = $show;
+                show(&settings.$($field)+)
+            },
+        },)*];
+    };
+}
+
+keys! {
+    Listeners "ADDRESS" ws [config.ws] text::address, ToString::to_string;
+        "Where WebSocket clients connect"
+    Listeners "ADDRESS|off" http [config.http] text::address_or_off, |a| text::show_address_or_off(*a);
+        "Where HTTP clients connect"
+    Listeners "ADDRESS|off" metrics [config.metrics] text::address_or_off, |a| text::show_address_or_off(*a);
+        "Where /metrics and /health are served"
+
+    Source "SOURCE" source [config.source] text::source, text::show_source;
+        "simulation, replay:PATH, replay:binance=PATH or none"
+    Source "FACTOR|max" speed [config.speed] |t| t.parse().map_err(|_| "`max` or a factor such as `1x`, `10x`, `0.5x`".to_owned()), ToString::to_string;
+        "Pace of a replay; max goes as fast as the slowest subscriber follows"
+    Source "NUMBER" seed [config.seed] |t| text::number(t, 0..=u64::MAX), ToString::to_string;
+        "Seed of the simulation; the same seed gives the same bytes"
+    Source "COUNT" start_at_clients [config.start_at_clients] |t| count(t, 0..=1_000_000), ToString::to_string;
+        "Start the source when so many clients have subscribed"
+
+    Publishing "off|loopback|token" publish [publish] PublishMode::parse, |m: &PublishMode| m.word().to_owned();
+        "Who may POST events to /v1/publish"
+    Publishing "TOKEN" publish_token [publish_token] |t| Ok(Some(t.to_owned()).filter(|t| !t.is_empty())), |_| String::new();
+        "Token that publishers present when publish is token"
+    Publishing "TIME" publish_patience [config.publish_patience] |t| span(t, 0, 60), show_span;
+        "How long a publish request waits for room in the ring before it gets 429"
+    Publishing "TIME" publish_pace_patience [config.publish_pace_patience] |t| span(t, 0, 60), show_span;
+        "How long a long publish request waits for a subscriber that stands still"
+
+    Engine "COUNT" shards [config.shards] |t| count(t, 1..=64), ToString::to_string;
+        "Threads that write to connections; the default is one per core"
+    Engine "adaptive|TIME" coalesce [config.coalesce] text::coalesce, |c| text::show_coalesce(*c);
+        "Least time between two sweeps: more saves CPU and costs latency"
+    Engine "COUNT" ring_capacity [config.ring_capacity] |t| text::power_of_two(t, 2..=1 << 20).map(to_usize), ToString::to_string;
+        "Events that fit into an intake ring"
+    Engine "COUNT" log_segments [config.log_segments] |t| text::power_of_two(t, 2..=4_096).map(to_usize), ToString::to_string;
+        "Segments of 256 KiB that the log keeps"
+    Engine "SIZE" event_bytes_max [config.event_bytes_max] |t| size(t, KIB..=MIB), show_usize_bytes;
+        "Longest payload of an event"
+
+    Connections "COUNT|auto" connections_max [config.connections_max] |t| Ok(text::number_or_auto(t, 1..=10_000_000)?.map(to_usize)), |n| text::show_number_or_auto(*n);
+        "Connections at most; auto is the limit of file descriptors less 128"
+    Connections "COUNT|auto" connections_per_address_max [config.connections_per_address_max] |t| Ok(text::number_or_auto(t, 1..=10_000_000)?.map(to_usize)), |n| text::show_number_or_auto(*n);
+        "Connections of one address; auto is no limit on loopback and 256 elsewhere"
+    Connections "COUNT" heads_in_progress_max [config.heads_in_progress_max] |t| count(t, 1..=65_536), ToString::to_string;
+        "Request heads in progress at a time; further ones wait"
+    Connections "TIME" head_timeout [config.head_timeout] |t| span(t, 100, 600), show_span;
+        "From accept to the end of a request head"
+    Connections "ORIGIN,…" origins [config.origins] |t| Ok(text::words(t)), |o: &Vec<String>| o.join(",");
+        "Origins that browsers may come from besides the host itself"
+    Connections "HOST,…" allowed_hosts [config.allowed_hosts] |t| Ok(text::words(t)), |h: &Vec<String>| h.join(",");
+        "Host names that requests on loopback listeners may name besides localhost"
+    Connections "SIZE" send_buffer_bytes [config.send_buffer_bytes] |t| size(t, 4 * KIB..=64 * MIB), show_usize_bytes;
+        "Bytes the kernel may hold per connection"
+    Connections "SIZE" notsent_lowat_bytes [config.notsent_lowat_bytes] |t| text::bytes(t, KIB..=64 * MIB).map(to_u32), |b| text::show_bytes(u64::from(*b));
+        "Unsent bytes in the kernel above which a socket counts as full"
+
+    Clients "TIME" ping_interval [config.ping_interval] |t| span(t, 100, 3_600), show_span;
+        "A ping after this time"
+    Clients "TIME" silence_max [config.silence_max] |t| span(t, 200, 7_200), show_span;
+        "A client that sent nothing for so long, not even a pong, is closed"
+    Clients "SIZE" lag_bytes_max [config.lag_bytes_max] |t| text::bytes(t, 16 * KIB..=1 << 34), |b| text::show_bytes(*b);
+        "Unsent bytes beyond which a client gets a gap"
+    Clients "TIME" lag_age_max [config.lag_age_max] |t| span(t, 100, 3_600), show_span;
+        "Age of the oldest unsent event beyond which a client gets a gap"
+    Clients "TIME" write_stall_max [config.write_stall_max] |t| span(t, 100, 3_600), show_span;
+        "A client that takes nothing for so long is evicted"
+    Clients "SIZE" message_bytes_max [config.message_bytes_max] |t| size(t, KIB..=64 * MIB), show_usize_bytes;
+        "Longest message of a client"
+    Clients "SIZE" v1_message_bytes_max [config.v1_message_bytes_max] |t| size(t, KIB..=64 * MIB), show_usize_bytes;
+        "Longest message of a v1 client"
+    Clients "COUNT" topics_per_connection_max [config.topics_per_connection_max] |t| count(t, 1..=65_536), ToString::to_string;
+        "Topics and patterns one client may subscribe to"
+    Clients "COUNT" control_rate [config.control_rate] |t| text::number(t, 1..=1_000_000).map(to_u32), ToString::to_string;
+        "Messages per second a client may send in the long run"
+    Clients "COUNT" control_burst [config.control_burst] |t| text::number(t, 1..=1_000_000).map(to_u32), ToString::to_string;
+        "Messages a client may send at once"
+
+    Process "TIME" drain_timeout [config.drain_timeout] |t| span(t, 0, 600), show_span;
+        "How long a stopping server lets clients take what is under way"
+    Process "FILE" ports_file [ports_file] |t| Ok(Some(PathBuf::from(t)).filter(|_| !t.is_empty())), |f: &Option<PathBuf>| f.as_ref().map_or_else(String::new, |f| f.display().to_string());
+        "Write the addresses listened on to this file, as JSON"
+    Process "text|json" log_format [log_format] LogFormat::parse, |f: &LogFormat| f.word().to_owned();
+        "Form of the log on stderr"
+    Process "LEVEL" log_level [log_level] |t| Ok(t.to_owned()), Clone::clone;
+        "error, warn, info, debug, trace, or by module: info,lineage::server=debug"
+}

@@ -1,0 +1,189 @@
+//! Settings through their layers: precedence, messages, ranges. Goal: whoever mistypes learns what and where.
+
+use super::*;
+use std::collections::HashMap;
+
+fn key(name: &str) -> &'static Key {
+    Key::ALL.iter().find(|key| key.name == name).unwrap()
+}
+
+fn from_toml(text: &str) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    settings.apply_toml(text, "lineage.toml").map_err(|error| error.to_string())?;
+    Ok(settings)
+}
+
+fn from_flag(name: &str, text: &str) -> Result<Settings, String> {
+    let mut settings = Settings::default();
+    settings.apply_flag(key(name), text).map_err(|error| error.to_string())?;
+    Ok(settings)
+}
+
+#[test]
+fn defaults_are_valid_and_survive_being_written_and_read() {
+    Settings::default().finish().unwrap();
+    for key in Key::ALL {
+        let mut settings = Settings::default();
+        (key.apply)(&mut settings, &key.default_text()).unwrap();
+        assert_eq!(settings.config, Config::default(), "{}", key.name);
+        assert_eq!((key.show)(&settings), key.default_text(), "{}", key.name);
+    }
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let mut settings = from_toml("seed = 2\nshards = 2\ncontrol_rate = 20").unwrap();
+    let environment = HashMap::from([
+        ("LINEAGE_SHARDS", "3"),
+        ("LINEAGE_CONTROL_RATE", "30"),
+        ("LINEAGE_SEED", ""),
+        ("LINEAGE_PORT", "tcp://10.0.0.1:9001"),
+    ]);
+    settings.apply_environment(|name| environment.get(name).map(|v| (*v).to_owned())).unwrap();
+    settings.apply_flag(key("control_rate"), "40").unwrap();
+    let config = settings.finish().unwrap().config;
+    assert_eq!((config.seed, config.shards, config.control_rate), (2, 3, 40));
+    assert_eq!(config.control_burst, Config::default().control_burst);
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_file_and_the_key_that_was_meant() {
+    for (written, meant) in [
+        ("shard = 1", "`shards`"),
+        ("max_connections = 1", "`connections_max`"),
+        ("ring-capacity = 8", "`ring_capacity`"),
+        ("lag_byte_max = 1", "`lag_bytes_max`"),
+    ] {
+        let message = from_toml(written).unwrap_err();
+        assert!(message.starts_with("lineage.toml: unknown key"), "{message}");
+        assert!(message.contains(&format!("did you mean {meant}?")), "{message}");
+    }
+    let message = from_toml("[limits]\nseed = 1").unwrap_err();
+    assert!(message.contains("unknown key `limits`; `lineage serve --help`"), "{message}");
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
+    for (written, parts) in [
+        ("ws = true", ["ws = true", "127.0.0.1:9001"]),
+        ("seed = -1", ["seed = -1", "whole number"]),
+        ("shards = 65", ["shards = 65", "from 1 to 64"]),
+        ("ping_interval = 20", ["ping_interval = 20", "with its unit"]),
+        ("ring_capacity = 1000", ["ring_capacity = 1000", "a power of two"]),
+        ("publish = \"on\"", ["publish = \"on\"", "`loopback`"]),
+        ("source = \"replay:\"", ["source = \"replay:\"", "a recording"]),
+        ("coalesce = \"21ms\"", ["coalesce = \"21ms\"", "1ms to 20ms"]),
+        ("origins = [1]", ["origins = [1]", "ORIGIN"]),
+    ] {
+        let message = from_toml(written).unwrap_err();
+        assert!(message.starts_with("lineage.toml: "), "{message}");
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+    let message = from_flag("speed", "fast").unwrap_err();
+    assert!(message.starts_with("--speed fast is not"), "{message}");
+    let broken = from_toml("seed = ").unwrap_err();
+    assert!(broken.starts_with("lineage.toml: "), "{broken}");
+}
+
+#[test]
+fn ranges_hold_at_their_ends() {
+    for (name, inside, outside) in [
+        ("shards", ["1", "64"], ["0", "65"]),
+        ("ring_capacity", ["2", "1048576"], ["1", "2097152"]),
+        ("event_bytes_max", ["1KiB", "1MiB"], ["1023", "1048577"]),
+        ("coalesce", ["1ms", "20ms"], ["999us", "20001us"]),
+        ("head_timeout", ["100ms", "10m"], ["99ms", "601s"]),
+        ("connections_max", ["1", "auto"], ["0", "10000001"]),
+        ("control_rate", ["1", "1000000"], ["0", "1000001"]),
+        ("log_segments", ["2", "4096"], ["1", "8192"]),
+    ] {
+        for text in inside {
+            assert!(from_flag(name, text).is_ok(), "{name} {text}");
+        }
+        for text in outside {
+            assert!(from_flag(name, text).is_err(), "{name} {text}");
+        }
+    }
+}
+
+#[test]
+fn addresses_without_a_host_stay_on_loopback() {
+    let loopback: SocketAddr = "127.0.0.1:9100".parse().unwrap();
+    for text in ["9100", ":9100", "localhost:9100", "127.0.0.1:9100"] {
+        assert_eq!(from_flag("ws", text).unwrap().config.ws, loopback, "{text}");
+    }
+    assert_eq!(from_flag("ws", "[::1]:0").unwrap().config.ws, "[::1]:0".parse().unwrap());
+    assert_eq!(from_flag("ws", "0.0.0.0:9001").unwrap().config.ws.ip().to_string(), "0.0.0.0");
+    assert_eq!(from_flag("http", "off").unwrap().config.http, None);
+    for text in ["", "localhost", "65536", "+1", "off", "a b:1"] {
+        assert!(from_flag("ws", text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn sizes_and_times_are_read_in_their_units() {
+    let lag = |text| from_flag("lag_bytes_max", text).map(|settings| settings.config.lag_bytes_max);
+    assert_eq!(lag("65536"), lag("64KiB"));
+    assert_eq!(lag("2MiB"), Ok(2 << 20));
+    assert_eq!(lag("1_000_000"), Ok(1_000_000));
+    for text in ["64KB", "1.5MiB", "-1", "", "17179869184GiB"] {
+        assert!(lag(text).is_err(), "{text}");
+    }
+    let ping =
+        |text| from_flag("ping_interval", text).map(|settings| settings.config.ping_interval);
+    assert_eq!(ping("20s"), Ok(Duration::from_secs(20)));
+    assert_eq!(ping("2m"), Ok(Duration::from_secs(120)));
+    assert_eq!(ping("250000us"), ping("250ms"));
+    for text in ["20", "1h", "s", "1.5s"] {
+        assert!(ping(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn sources_are_chosen_by_one_word_or_a_recording() {
+    let source = |text| from_flag("source", text).map(|settings| settings.config.source);
+    assert_eq!(source("none"), Ok(SourceChoice::None));
+    assert_eq!(source("simulation"), Ok(SourceChoice::Simulation));
+    let path = PathBuf::from("a/b.ndjson.gz");
+    assert_eq!(
+        source("replay:a/b.ndjson.gz"),
+        Ok(SourceChoice::Replay { path: path.clone(), feed: None })
+    );
+    let named = SourceChoice::Replay { path, feed: Some(Feed::Binance) };
+    assert_eq!(source("replay:binance=a/b.ndjson.gz"), Ok(named));
+    for text in ["", "replay", "replay:", "kafka:x", "simulation:"] {
+        assert!(source(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_token_is_required_where_it_is_asked_for_and_never_shown() {
+    let mut settings = from_toml("publish = \"token\"").unwrap();
+    let error = settings.clone().finish().unwrap_err();
+    assert!(error.to_string().contains("LINEAGE_PUBLISH_TOKEN"), "{error}");
+    assert_eq!(error.exit_code(), 78);
+    settings
+        .apply_environment(|name| (name == "LINEAGE_PUBLISH_TOKEN").then(|| "s3cret".to_owned()))
+        .unwrap();
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    let config = settings.finish().unwrap().config;
+    assert_eq!(config.publish, PublishAccess::Token("s3cret".to_owned()));
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let message = from_toml("publish_token = [1, \"s3cret\"]").unwrap_err();
+    assert!(!message.contains("s3cret"), "{message}");
+}
+
+#[test]
+fn a_config_filled_by_hand_is_checked_like_one_from_a_file() {
+    let check = |config: Config| config.validate().map_err(|error| error.to_string());
+    let message = check(Config { shards: 0, ..Config::default() }).unwrap_err();
+    assert_eq!(message, "shards = 0 is not a whole number from 1 to 64");
+    let equal = Config { ping_interval: Duration::from_secs(30), ..Config::default() };
+    assert!(check(equal).unwrap_err().contains("ping_interval = 30s"));
+    let just = Config { ping_interval: Duration::from_millis(29_999), ..Config::default() };
+    assert_eq!(check(just), Ok(()));
+    let longer = Config { v1_message_bytes_max: 65 * 1024, ..Config::default() };
+    assert!(check(longer).unwrap_err().contains("v1_message_bytes_max = 65KiB"));
+    let odd = SourceChoice::Replay { path: "a=b".into(), feed: None };
+    assert_eq!(check(Config { source: odd, ..Config::default() }), Ok(()));
+}

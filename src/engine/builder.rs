@@ -1,0 +1,279 @@
+//! Puts an engine together.
+
+use super::gate::Gate;
+use super::listeners::bind;
+use super::{Addresses, Engine, Parts};
+use crate::clock::Clock;
+use crate::config::{Config, SourceChoice};
+use crate::encode::{self, Encoder, OnFull};
+use crate::error::Error;
+use crate::event::Topics;
+use crate::http::{self, Surface};
+use crate::log;
+use crate::ring;
+use crate::server::{self, Edge, EdgeCounters, Listener, Routes};
+use crate::shard::{Broadcaster, Dispatch, Endpoint, Floors, Handler};
+use crate::simulation::{self, Simulation};
+use crate::source::replay::{self, Replay, ReplayReport};
+use crate::source::{Source, SourceContext, Stop};
+use crate::sync::{Flag, Tally};
+use crate::telemetry::{EngineCounter, Telemetry};
+use crate::wake::Wake;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Descriptors kept for everything but clients.
+const DESCRIPTORS_RESERVED: u64 = 128;
+/// How long a source waits for room in its ring.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// An engine that is not started yet.
+#[derive(Debug)]
+pub struct Builder {
+    config: Config,
+    clock: Clock,
+    handler: Option<Arc<dyn Handler>>,
+    sources: Vec<Box<dyn AnySource>>,
+}
+
+/// A source whose type is forgotten.
+trait AnySource: std::fmt::Debug + Source {}
+impl<S: Source + std::fmt::Debug> AnySource for S {}
+
+impl Builder {
+    /// An engine as `config` says.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, clock: Clock::system(), handler: None, sources: Vec::new() }
+    }
+
+    /// Takes the time from `clock`.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Every WebSocket connection on the `ws` listener, whatever its path, speaks to `handler`.
+    #[must_use]
+    pub fn handler(self, handler: impl Handler + 'static) -> Self {
+        Self { handler: Some(Arc::new(handler)), ..self }
+    }
+
+    /// Runs `source` too, on a thread of its own.
+    #[must_use]
+    pub fn source(mut self, source: impl Source + std::fmt::Debug) -> Self {
+        self.sources.push(Box::new(source));
+        self
+    }
+
+    /// Starts the engine; returns when it listens.
+    ///
+    /// # Errors
+    /// A bad configuration, an address that cannot be bound, a recording that cannot be read.
+    pub fn start(self) -> Result<Engine, Error> {
+        self.config.validate()?;
+        let mut sources = self.sources;
+        let (source, report) = configured_source(&self.config)?;
+        sources.extend(source);
+        let fd_limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
+        let config = Arc::new(self.config);
+        let shards = config.shards;
+        let wake = Arc::new(Wake::new(shards));
+        let telemetry = Telemetry::with_clock(shards, self.clock.clone());
+        let topics = Arc::new(Topics::new());
+        let (intake, consumer) = ring::intake(config.ring_capacity, wake.clone());
+        let encoder = Arc::new(Encoder::new(encode::Parts {
+            topics: topics.clone(),
+            intake: intake.clone(),
+            consumer,
+            wake: wake.clone(),
+            telemetry: telemetry.clone(),
+            log: log::Options { segments_max: config.log_segments, ..log::Options::default() },
+        }));
+        let floors = Arc::new(Floors::new(shards));
+        let gate = Arc::new(Gate::new(encoder.clone(), floors.clone(), config.lag_bytes_max));
+        let parts = Parts {
+            dispatch: Arc::new(Dispatch::new(shards, wake.clone())),
+            clock: self.clock,
+            topics,
+            intake,
+            encoder,
+            telemetry,
+            gate,
+            served: Arc::new(Tally::new()),
+            stop: Stop::new(),
+            is_draining: Arc::new(Flag::new()),
+            has_source_failed: Arc::new(Flag::new()),
+            epoch: epoch(),
+            config,
+        };
+        let options = server_options(&parts.config, fd_limit);
+        let (listeners, addresses) = listen(&parts, &options, self.handler.is_some())?;
+        let limits = [fd_limit, options.connections_max as u64];
+        parts.telemetry.set_probe(parts.probe(&wake, limits, report));
+        let mut engine = Engine {
+            parts,
+            addresses,
+            shards: Vec::new(),
+            edge: None,
+            sources: Vec::new(),
+            fd_limit,
+        };
+        for index in 0..shards {
+            let setup = engine.parts.setup(index, &floors, self.handler.clone());
+            engine.shards.push(Broadcaster::start(setup, wake.clone()).map_err(runtime("shard"))?);
+        }
+        let place = engine.parts.dispatch.clone();
+        let counters = Arc::new(DoorCounters(engine.parts.telemetry.clone()));
+        engine.edge =
+            Some(Edge::start(listeners, place, options, counters).map_err(runtime("edge"))?);
+        for source in sources {
+            engine.sources.push(start_source(&engine.parts, source)?);
+        }
+        Ok(engine)
+    }
+}
+
+/// The front door's counts, in the engine's telemetry.
+struct DoorCounters(Arc<Telemetry>);
+
+impl EdgeCounters for DoorCounters {
+    fn accepted(&self) {
+        self.0.add(EngineCounter::HandshakesAccepted, 1);
+    }
+    fn refused(&self, status: u16) {
+        self.0.refused(status);
+    }
+    fn accept_paused(&self) {
+        self.0.add(EngineCounter::AcceptPaused, 1);
+    }
+    fn descriptors_exhausted(&self) {
+        self.0.add(EngineCounter::DescriptorsExhausted, 1);
+    }
+}
+
+fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |error| Error::Runtime(format!("cannot start the {part} thread: {error}"))
+}
+
+/// Eight characters that no other start of a server is likely to have.
+fn epoch() -> Arc<str> {
+    uuid::Uuid::new_v4().simple().to_string()[..8].into()
+}
+
+/// The source that `config` names, and what a replay tells of itself.
+type Configured = (Option<Box<dyn AnySource>>, Option<Arc<ReplayReport>>);
+
+fn configured_source(config: &Config) -> Result<Configured, Error> {
+    Ok(match &config.source {
+        SourceChoice::None => (None, None),
+        SourceChoice::Simulation => {
+            let options =
+                simulation::Options { seed: config.seed, ..simulation::Options::default() };
+            (Some(Box::new(Simulation::new(options))), None)
+        }
+        SourceChoice::Replay { path, feed } => {
+            let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
+            let replay = Replay::open(options).map_err(|error| Error::Config(error.to_string()))?;
+            let report = replay.report();
+            (Some(Box::new(replay)), Some(report))
+        }
+    })
+}
+
+fn server_options(config: &Config, fd_limit: u64) -> server::Options {
+    let by_descriptors =
+        usize::try_from(fd_limit.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+    server::Options {
+        head_timeout: config.head_timeout,
+        heads_in_progress_max: config.heads_in_progress_max,
+        connections_max: config.connections_max.unwrap_or(by_descriptors),
+        connections_per_address_max: config.connections_per_address_max,
+        origins: config.origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
+        send_buffer_bytes: config.send_buffer_bytes,
+        notsent_lowat_bytes: config.notsent_lowat_bytes,
+        ..server::Options::default()
+    }
+}
+
+fn listen(
+    parts: &Parts,
+    options: &server::Options,
+    has_handler: bool,
+) -> Result<(Vec<Listener>, Addresses), Error> {
+    let config = &parts.config;
+    let ws_routes: Routes = if has_handler {
+        Arc::new(|_, _| Some(Endpoint::Custom))
+    } else {
+        Arc::new(|path, _| match path {
+            "/" => Some(Endpoint::Legacy),
+            "/v1" => Some(Endpoint::V1),
+            _ => None,
+        })
+    };
+    let http_routes: Routes = Arc::new(|path, _| (path == "/v1").then_some(Endpoint::V1));
+    let context = Arc::new(parts.http_context());
+    let service = |surface| http::service(surface, context.clone());
+    let mut listeners = Vec::new();
+    let mut open =
+        |name, address: SocketAddr, routes: Option<&Routes>, service: &server::HttpService| {
+            let sockets = bind(name, address, options)?;
+            let bound = sockets[0].local_addr().map_err(|source| Error::Bind {
+                listener: name,
+                address: address.to_string(),
+                source,
+            })?;
+            listeners.extend(sockets.into_iter().map(|socket| Listener {
+                socket,
+                routes: routes.cloned(),
+                service: service.clone(),
+            }));
+            Ok::<_, Error>(bound)
+        };
+    let ws = open("ws", config.ws, Some(&ws_routes), &service(Surface::WebSocket))?;
+    let http = config
+        .http
+        .map(|at| open("http", at, Some(&http_routes), &service(Surface::Http)))
+        .transpose()?;
+    let metrics = config
+        .metrics
+        .map(|at| open("metrics", at, None, &service(Surface::Metrics)))
+        .transpose()?;
+    Ok((listeners, Addresses { ws, http, metrics }))
+}
+
+fn start_source(parts: &Parts, mut source: Box<dyn AnySource>) -> Result<JoinHandle<()>, Error> {
+    let publisher =
+        parts.publisher(OnFull::SpinPark(SOURCE_PATIENCE))?.counted_as(EngineCounter::SourceEvents);
+    let context = SourceContext {
+        publisher,
+        topics: parts.topics.clone(),
+        clock: parts.clock.clone(),
+        stop: parts.stop.clone(),
+        gate: parts.gate.clone(),
+    };
+    let (served, stop, has_failed) =
+        (parts.served.clone(), parts.stop.clone(), parts.has_source_failed.clone());
+    let clients = parts.config.start_at_clients as u64;
+    let name = source.name();
+    std::thread::Builder::new()
+        .name(format!("source-{name}"))
+        .spawn(move || {
+            while served.value() < clients {
+                if stop.wait_for(Duration::from_millis(1)) {
+                    return;
+                }
+            }
+            match source.run(context) {
+                Ok(()) => tracing::debug!(source = name, "source has ended"),
+                Err(error) => {
+                    has_failed.raise();
+                    tracing::error!(source = name, error = error.0, "source has failed");
+                }
+            }
+        })
+        .map_err(runtime("source"))
+}
