@@ -1,0 +1,100 @@
+//! `lineage serve`: starts an engine, says where it listens, and drains it at the first signal.
+
+use super::signals::Signals;
+use super::{log, tell};
+use lineage::config::{Config, LogFormat, Settings};
+use lineage::engine::{Addresses, Engine};
+use lineage::error::Error;
+use std::path::Path;
+use tracing::info;
+
+/// Runs until a signal has been obeyed.
+///
+/// # Errors
+/// Why it did not start.
+pub(super) fn serve(settings: &Settings) -> Result<(), Error> {
+    log::start(settings)?;
+    let signals = Signals::take_over()?;
+    if let Some(file) = &settings.ports_file {
+        forget_ports(file)?;
+    }
+    // The engine sizes itself by the limit it finds.
+    let descriptors = rlimit::increase_nofile_limit(rlimit::INFINITY)
+        .map_err(|error| Error::Runtime(format!("cannot read the descriptor limit: {error}")))?;
+    let engine = Engine::start(settings.config.clone())?;
+    let addresses = engine.addresses();
+    if let Some(file) = &settings.ports_file {
+        write_ports(file, &addresses)?;
+    }
+    let shown = settings.log_format == LogFormat::Text;
+    if shown {
+        banner(&addresses, &settings.config, descriptors).iter().for_each(|line| tell(line));
+    }
+    if shown {
+        tell("ready");
+    } else {
+        info!(
+            version = env!("CARGO_PKG_VERSION"),
+            shards = settings.config.shards,
+            descriptors,
+            addresses = ports(&addresses),
+            "ready"
+        );
+    }
+    let Some(signal) = signals.first(|| engine.is_healthy()) else {
+        return Err(Error::Runtime("a shard has ended: its clients cannot be served".into()));
+    };
+    info!(signal, "draining; a second signal ends at once");
+    let drained = engine.drain(settings.config.drain_timeout);
+    info!(?drained, "stopped");
+    Ok(())
+}
+
+/// What to know before using it, a line each.
+fn banner(addresses: &Addresses, config: &Config, descriptors: u64) -> Vec<String> {
+    let mut lines = vec![
+        format!("lineage {}", env!("CARGO_PKG_VERSION")),
+        format!("listening on ws://{}", addresses.ws),
+        format!("  firehose   ws://{}/", addresses.ws),
+        format!("  v1         ws://{}/v1", addresses.ws),
+    ];
+    if let Some(http) = addresses.http {
+        lines.push(format!("  publish    http://{http}/v1/publish ({:?})", config.publish));
+    }
+    if let Some(metrics) = addresses.metrics {
+        lines.push(format!("  metrics    http://{metrics}/metrics"));
+        lines.push(format!("  health     http://{metrics}/health"));
+    }
+    lines.push(format!("shards {}, descriptor limit {descriptors}", config.shards));
+    lines
+}
+
+/// The addresses as one JSON object; listeners that are off are left out.
+fn ports(addresses: &Addresses) -> String {
+    let listeners =
+        [("ws", Some(addresses.ws)), ("http", addresses.http), ("metrics", addresses.metrics)];
+    let members: Vec<String> = listeners
+        .iter()
+        .filter_map(|(name, address)| address.map(|address| format!("\"{name}\":\"{address}\"")))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+/// Removes what an earlier run left, so that whoever waits for the file waits for this run's.
+fn forget_ports(file: &Path) -> Result<(), Error> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Config(format!("cannot replace {}: {error}", file.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the file whole or not at all: a reader never sees half of it.
+fn write_ports(file: &Path, addresses: &Addresses) -> Result<(), Error> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
+    std::fs::write(&beside, ports(addresses) + "\n")
+        .and_then(|()| std::fs::rename(&beside, file))
+        .map_err(|error| Error::Runtime(format!("cannot write {}: {error}", file.display())))
+}
