@@ -1,0 +1,22 @@
+//! The whole engine through real sockets: what clients, publishers and operators are promised.
+//!
+//! Method: engines in this process on port 0, clients that speak bytes over blocking sockets, and the built binary
+//! where the process itself is tested. Nothing waits for time to pass, only for what can be seen, with a deadline.
+
+#[path = "../support/binance.rs"]
+mod binance;
+mod client;
+mod closes;
+mod drain;
+mod faults;
+mod full_ring;
+mod legacy;
+mod liveness;
+mod order;
+mod process;
+mod publish;
+mod replay;
+mod slow;
+mod support;
+mod v1;
+mod v1_limits;
