@@ -5,47 +5,31 @@
 
 mod support;
 
-use std::time::Duration;
-
-use loadtest::options::Options;
-use loadtest::report::{self, Outcome};
-use loadtest::run::run;
-use support::{UPGRADE, event, frame, options, server};
+use support::{Run, UPGRADE, event, frame, run, server, v1};
 
 /// One client, until it has that many events: ack 7, then these events.
-fn judged(seqs: &'static [u64]) -> Outcome {
+fn judged(seqs: &'static [u64]) -> Run {
     let address = server(move |_, mut peer| {
         peer.subscribed(7);
         peer.events(seqs);
         peer.until_gone();
     });
-    run(&Options { expect_each: Some(seqs.len() as u64), ..options(address, 1) }).unwrap()
-}
-
-/// Lost, duplicated, reordered.
-fn faults(outcome: &Outcome) -> [u64; 3] {
-    [outcome.verdict.lost, outcome.verdict.duplicated, outcome.verdict.reordered]
+    run(&v1(address, &format!("--expect-each {}", seqs.len())))
 }
 
 #[test]
 fn a_clean_stream_passes_at_every_client() {
-    let address = server(|number, mut peer| {
-        peer.subscribed(number as u64);
-        let seqs: Vec<u64> = (1..=500).map(|n| n + number as u64).collect();
+    let address = server(|_, mut peer| {
+        peer.subscribed(0);
+        let seqs: Vec<u64> = (1..=500).collect();
         peer.events(&seqs);
         peer.until_gone();
     });
-    let outcome = run(&Options {
-        expect_each: Some(500),
-        expect_events: Some(10_000),
-        ..options(address, 20)
-    })
-    .unwrap();
-    assert_eq!(outcome.exit_code(), report::OK, "{}", report::table(&outcome));
-    assert_eq!((outcome.clients.connected, outcome.delivered), (20, 10_000));
-    assert_eq!((outcome.min_per_client, outcome.max_per_client), (500, 500));
-    assert!(outcome.bytes > 10_000 * 80 && outcome.reads >= 20);
-    assert_eq!(outcome.connect_us.len(), 20);
+    let outcome = run(&v1(address, "-c 20 --expect-each 500 --expect-events 10k"));
+    assert_eq!(outcome.code, 0, "{}", outcome.out);
+    let result = &outcome.result;
+    assert_eq!((result.clients.connected, result.events.delivered), (20, 10_000));
+    assert_eq!((result.events.expected, result.connect_us.count), (10_000, 20));
 }
 
 #[test]
@@ -57,10 +41,9 @@ fn loss_duplicates_and_reordering_are_caught_and_named() {
         (&[8, 10, 9, 11], [0, 0, 1], "9 came after 10"),
     ] {
         let outcome = judged(seqs);
-        assert_eq!(faults(&outcome), expected, "{seqs:?}");
-        assert_eq!(outcome.exit_code(), report::CHECK_FAILED);
-        let told = outcome.verdict.faults.join("\n");
-        assert!(told.contains("client 0: t:a") && told.contains(word), "{told}");
+        assert_eq!(outcome.faults(), expected, "{seqs:?}");
+        assert_eq!(outcome.code, 99, "{}", outcome.out);
+        assert!(outcome.tells(&["client 0: t:a", word]), "{}", outcome.out);
     }
 }
 
@@ -73,9 +56,10 @@ fn an_announced_gap_passes_and_is_counted_apart() {
         peer.events(&[21, 22]);
         peer.until_gone();
     });
-    let outcome = run(&Options { expect_each: Some(3), ..options(address, 1) }).unwrap();
-    assert_eq!(outcome.exit_code(), report::OK, "{}", report::table(&outcome));
-    assert_eq!((outcome.verdict.announced_gaps, outcome.verdict.gap_events), (1, 12));
+    let outcome = run(&v1(address, "-c 1 --expect-each 3"));
+    assert_eq!(outcome.code, 0, "{}", outcome.out);
+    let events = &outcome.result.events;
+    assert_eq!((events.announced_gaps, events.gap_events), (1, 12));
 }
 
 #[test]
@@ -96,8 +80,8 @@ fn frames_in_single_bytes_and_messages_in_fragments_are_put_together() {
         peer.events(&[10]);
         peer.until_gone();
     });
-    let outcome = run(&Options { expect_each: Some(3), ..options(address, 1) }).unwrap();
-    assert_eq!(outcome.exit_code(), report::OK, "{}", report::table(&outcome));
+    let outcome = run(&v1(address, "-c 1 --expect-each 3"));
+    assert_eq!(outcome.code, 0, "{}", outcome.out);
 }
 
 #[test]
@@ -112,9 +96,9 @@ fn a_large_frame_behind_small_ones_arrives_whole() {
         peer.events(&[10]);
         peer.until_gone();
     });
-    let outcome = run(&Options { expect_each: Some(3), ..options(address, 2) }).unwrap();
-    assert_eq!(outcome.exit_code(), report::OK, "{}", report::table(&outcome));
-    assert_eq!(outcome.delivered, 6);
+    let outcome = run(&v1(address, "-c 2 --expect-each 3"));
+    assert_eq!(outcome.code, 0, "{}", outcome.out);
+    assert_eq!(outcome.result.events.delivered, 6);
 }
 
 #[test]
@@ -127,14 +111,8 @@ fn elsewhere_than_on_v1_messages_are_only_counted() {
         peer.send(&frame(0x82, b"\x00\x01"));
         peer.until_gone();
     });
-    let plain = Options { path: "/".to_owned(), topics: Vec::new(), ..options(address, 5) };
-    let outcome = run(&Options { expect_each: Some(4), ..plain }).unwrap();
-    assert_eq!(
-        (outcome.exit_code(), outcome.delivered),
-        (report::OK, 20),
-        "{}",
-        report::table(&outcome)
-    );
+    let outcome = run(&format!("--url ws://{address}/ -c 5 --expect-each 4 -z 20s"));
+    assert_eq!((outcome.code, outcome.result.events.delivered), (0, 20), "{}", outcome.out);
 }
 
 #[test]
@@ -144,23 +122,12 @@ fn too_few_events_fail_the_check_when_the_time_is_over() {
         peer.events(&[8, 9]);
         peer.until_gone();
     });
-    let short = Options { duration: Duration::from_millis(200), ..options(address, 2) };
-    let each = run(&Options { expect_each: Some(3), ..short.clone() }).unwrap();
-    assert_eq!(each.exit_code(), report::CHECK_FAILED);
-    assert!(each.unmet[0].contains("2 of 2 clients did not get 3"), "{:?}", each.unmet);
-    let all = run(&Options { expect_events: Some(5), ..short.clone() }).unwrap();
-    assert!(all.unmet[0].contains("4 events arrived, 5 were expected"), "{:?}", all.unmet);
-    let enough = run(&Options { expect_events: Some(4), ..short }).unwrap();
-    assert_eq!(enough.exit_code(), report::OK, "{}", report::table(&enough));
-}
-
-#[test]
-fn the_json_line_holds_what_the_table_says() {
-    let outcome = judged(&[8, 10]);
-    let value: serde_json::Value = serde_json::from_str(&report::json(&outcome)).unwrap();
-    assert_eq!(value["clients"]["connected"], 1);
-    assert_eq!(value["events"]["lost"], 1);
-    assert_eq!(value["exit_code"], 99);
-    assert!(!report::json(&outcome).contains('\n'));
-    assert!(report::table(&outcome).contains("1 lost"));
+    let short = v1(address, "-c 2 -z 200ms");
+    let each = run(&format!("{short} --expect-each 3"));
+    assert_eq!(each.code, 99);
+    assert!(each.out.contains("not every client got the 3 events"), "{}", each.out);
+    let all = run(&format!("{short} --expect-events 5"));
+    assert!(all.out.contains("4 events of 5 expected"), "{}", all.out);
+    let enough = run(&format!("{short} --expect-events 4"));
+    assert_eq!(enough.code, 0, "{}", enough.out);
 }

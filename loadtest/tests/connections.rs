@@ -10,10 +10,7 @@ use std::net::TcpListener;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use loadtest::options::Options;
-use loadtest::report;
-use loadtest::run::run;
-use support::{UPGRADE, event, frame, options, server};
+use support::{UPGRADE, event, frame, run, server, v1};
 
 #[test]
 fn what_a_server_must_not_send_fails_the_check() {
@@ -29,9 +26,9 @@ fn what_a_server_must_not_send_fails_the_check() {
             peer.send(&frame(0x88, &1000_u16.to_be_bytes()));
             peer.until_gone();
         });
-        let outcome = run(&options(address, 1)).unwrap();
-        assert_eq!((outcome.exit_code(), outcome.breaches), (report::CHECK_FAILED, 1), "{word}");
-        assert!(outcome.verdict.faults[0].contains(word), "{:?}", outcome.verdict.faults);
+        let outcome = run(&v1(address, ""));
+        assert_eq!((outcome.code, outcome.result.events.breaches), (99, 1), "{word}");
+        assert!(outcome.tells(&["client 0", word]), "{}", outcome.out);
     }
 }
 
@@ -49,17 +46,19 @@ fn a_client_that_the_server_closes_is_counted_by_code_and_fails_the_check() {
             );
         }
     });
-    let outcome = run(&options(address, 2)).unwrap();
-    assert_eq!(outcome.exit_code(), report::CHECK_FAILED);
-    let codes: Vec<(u16, usize)> = outcome.clients.close_codes.clone().into_iter().collect();
-    assert_eq!((outcome.clients.closed, codes), (2, vec![(1006, 1), (4008, 1)]));
+    let outcome = run(&v1(address, "-c 2"));
+    assert_eq!(outcome.code, 99, "{}", outcome.out);
+    let clients = &outcome.result.clients.strict;
+    let codes: Vec<(u16, u64)> = clients.close_codes.clone().into_iter().collect();
+    assert_eq!((clients.closed, codes), (2, vec![(1006, 1), (4008, 1)]));
 }
 
 #[test]
 fn nobody_there_and_nobody_let_in_is_told_from_a_failed_check() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let refused = run(&options(free, 3)).unwrap();
-    assert_eq!((refused.exit_code(), refused.clients.failed), (report::CANNOT_CONNECT, 3));
+    let refused = run(&v1(free, "-c 3"));
+    assert_eq!((refused.code, refused.result.clients.failed), (69, 3), "{}", refused.out);
+    assert_eq!(refused.result.clients.strict.failure_reasons["connection refused"], 3);
 
     let full = server(|number, mut peer| match number {
         0 => {
@@ -69,11 +68,11 @@ fn nobody_there_and_nobody_let_in_is_told_from_a_failed_check() {
         }
         _ => peer.upgrade("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n\r\n"),
     });
-    let brief = Options { duration: Duration::from_millis(50), ..options(full, 4) };
-    let partly = run(&brief).unwrap();
-    assert_eq!((partly.clients.connected, partly.clients.failed), (1, 3));
-    assert_eq!(partly.exit_code(), report::CANNOT_CONNECT, "{}", report::table(&partly));
-    assert!(partly.verdict.faults[0].contains("503"), "{:?}", partly.verdict.faults);
+    let partly = run(&v1(full, "-c 4 -z 50ms"));
+    let clients = &partly.result.clients;
+    assert_eq!((clients.connected, clients.failed), (1, 3));
+    assert_eq!(partly.code, 69, "{}", partly.out);
+    assert!(partly.tells(&["503"]), "{}", partly.out);
 }
 
 #[test]
@@ -92,9 +91,9 @@ fn a_refused_subscription_is_a_client_that_did_not_connect() {
             peer.text(answer);
             peer.until_gone();
         });
-        let outcome = run(&options(address, 1)).unwrap();
-        assert_eq!((outcome.exit_code(), outcome.clients.failed), (report::CANNOT_CONNECT, 1));
-        assert!(outcome.verdict.faults[0].contains("bad_topic"), "{:?}", outcome.verdict.faults);
+        let outcome = run(&v1(address, ""));
+        assert_eq!((outcome.code, outcome.result.clients.failed), (69, 1), "{}", outcome.out);
+        assert!(outcome.tells(&["client 0", "bad_topic"]), "{}", outcome.out);
     }
 }
 
@@ -119,11 +118,12 @@ fn stalled_clients_never_read_and_are_judged_apart() {
             is_reset.wait();
         }
     });
-    let outcome = run(&Options { stalled: 1, expect_each: Some(2), ..options(address, 2) });
-    let outcome = outcome.unwrap();
-    assert_eq!(outcome.exit_code(), report::OK, "{}", report::table(&outcome));
-    assert_eq!((outcome.clients.connected, outcome.clients.closed, outcome.delivered), (2, 0, 4));
-    assert_eq!((outcome.stalled.connected, outcome.stalled.closed), (1, 1));
+    let outcome = run(&v1(address, "-c 3 --stall 1 --expect-each 2"));
+    assert_eq!(outcome.code, 0, "{}", outcome.out);
+    let clients = &outcome.result.clients;
+    assert_eq!((clients.strict.connected, clients.strict.closed), (2, 0));
+    assert_eq!((clients.faulty["stall"].connected, clients.faulty["stall"].closed), (1, 1));
+    assert_eq!(outcome.result.events.delivered, 4);
 }
 
 #[test]
@@ -134,10 +134,8 @@ fn connections_start_no_faster_than_the_rate_asked_for() {
         peer.until_gone();
     });
     let begun = std::time::Instant::now();
-    let outcome =
-        run(&Options { connect_rate: Some(50), expect_each: Some(1), ..options(address, 6) })
-            .unwrap();
-    assert_eq!(outcome.clients.connected, 6);
+    let outcome = run(&v1(address, "-c 6 --connect-rate 50 --expect-each 1"));
+    assert_eq!(outcome.result.clients.connected, 6);
     assert!(
         begun.elapsed() >= Duration::from_millis(100),
         "the sixth starts 5/50 s after the first"

@@ -1,9 +1,9 @@
-//! One connection, from connecting to closed.
+//! One connection, from connecting to closed, and back again where its role says so.
 //!
 //! ```text
-//! Connecting ─► Upgrading ─► Subscribing ─► Live ─► Closed        (failed before Live: Closed as well)
+//! Connecting ─► Upgrading ─► Subscribing ─► Live ─► Closed ─► Connecting …
 //!                    │            (v1)       ▲
-//!                    └───────────────────────┘  other paths        a stalled client stops reading at Live
+//!                    └───────────────────────┘  other servers
 //! ```
 //! Runs on the one thread, on readiness. Keeps of the stream only the bytes of a frame, or of a fragmented message,
 //! that has not arrived in full; everything else is read in the buffer that all clients share.
@@ -11,19 +11,20 @@
 mod protocol;
 
 use std::io::{self, Read as _, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use crate::frame::{self, BadFrame};
-use crate::handshake::{self, Answer};
-use crate::order::Seen;
-use crate::run::Shared;
+use crate::plan::Role;
+use crate::proof::{Seen, StreamId, Who};
+use crate::wire::frame::{self, BadFrame};
+use crate::wire::handshake::{self, Answer};
+use crate::worker::shared::Shared;
 
 /// How much is read at a time.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 /// Full reads in a row before the other clients have their turn.
-const READS_PER_TURN: usize = 16;
+const READS_PER_TURN: usize = 4;
 /// The code under which an end without a close frame is counted (RFC 6455 §7.1.5).
 const ABNORMAL: u16 = 1006;
 
@@ -57,14 +58,23 @@ pub(crate) enum Until {
 /// One client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) number: usize,
-    /// Never reads once it is live.
-    pub(crate) is_stalled: bool,
+    pub(crate) number: u32,
+    pub(crate) role: Role,
     pub(crate) stage: Stage,
+    /// Whether it has been live before.
+    pub(crate) is_back: bool,
+    /// Whether its subscribe asked for what it missed.
+    is_resuming: bool,
+    /// Events so far.
     pub(crate) events: u64,
+    /// Events before the measured time.
+    pub(crate) events_before: u64,
     socket: Option<TcpStream>,
     started: Instant,
-    seen: Seen,
+    pub(crate) seen: Seen,
+    stream: StreamId,
+    /// The last position in the stream that it had.
+    pos: u64,
     /// The start of a frame, or of the handshake's answer.
     partial: Vec<u8>,
     /// The fragments of a message that goes on.
@@ -82,25 +92,36 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Of a socket that is connecting; of none, when there is one fewer to follow.
-    pub(crate) fn new(
-        number: usize,
-        is_stalled: bool,
-        socket: Option<TcpStream>,
-        started: Instant,
-    ) -> Self {
+    /// A client that has not connected yet.
+    pub(crate) fn new(number: u32, role: Role, now: Instant) -> Self {
         Self {
             number,
-            is_stalled,
-            stage: Stage::Connecting,
+            role,
+            stage: Stage::Closed,
+            is_back: false,
+            is_resuming: false,
             events: 0,
-            socket,
-            started,
+            events_before: 0,
+            socket: None,
+            started: now,
             seen: Seen::default(),
+            stream: 0,
+            pos: 0,
             partial: Vec::new(),
             message: None,
             unsent: None,
         }
+    }
+
+    /// Its socket is connecting.
+    pub(crate) fn connect(&mut self, socket: TcpStream, now: Instant) {
+        self.socket = Some(socket);
+        self.started = now;
+        self.stage = Stage::Connecting;
+    }
+
+    pub(crate) fn who(&self) -> Who {
+        Who { number: self.number, is_strict: self.role == Role::Strict }
     }
 
     /// Whether it has neither come to life nor failed yet.
@@ -108,46 +129,66 @@ impl Client {
         matches!(self.stage, Stage::Connecting | Stage::Upgrading | Stage::Subscribing)
     }
 
+    /// When it started to connect.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The socket is ready for something.
     pub(crate) fn on_ready(&mut self, event: &mio::event::Event, shared: &mut Shared) -> Turn {
         if self.stage == Stage::Connecting && !self.try_connected(shared) {
             return Turn::Over;
         }
-        if event.is_writable() {
+        if event.is_writable() && self.unsent.is_some() {
             self.send(&[], shared);
         }
-        if self.is_stalled && self.stage == Stage::Live {
-            if event.is_error() || event.is_read_closed() || event.is_write_closed() {
+        if self.stage == Stage::Live && matches!(self.role, Role::Stall | Role::Slow) {
+            let is_gone = event.is_error() || event.is_write_closed();
+            if is_gone || (event.is_read_closed() && self.role == Role::Stall) {
                 self.end(ABNORMAL, shared);
             }
             return Turn::Over;
         }
         let until =
             if event.is_read_closed() || event.is_error() { Until::End } else { Until::Short };
-        self.read(until, shared)
+        self.read(until, READ_BYTES, shared)
     }
 
-    /// Reads what there is, up to a turn's worth.
-    pub(crate) fn read(&mut self, until: Until, shared: &mut Shared) -> Turn {
+    /// Reads what there is, up to a turn's worth; `limit`: bytes of one read.
+    pub(crate) fn read(&mut self, until: Until, limit: usize, shared: &mut Shared) -> Turn {
         // Taken out for the time being, so that the frames in it can be handled with the rest of `shared`.
         let mut buffer = std::mem::take(&mut shared.buffer);
-        let turn = self.read_into(&mut buffer, until, shared);
+        let turn = self.read_into(&mut buffer, until, limit, shared);
         shared.buffer = buffer;
         turn
     }
 
+    /// A slow client's share: reads at most that many bytes.
+    pub(crate) fn read_slowly(&mut self, bytes: usize, shared: &mut Shared) {
+        let mut buffer = std::mem::take(&mut shared.buffer);
+        self.read_once(&mut buffer, bytes.min(READ_BYTES), shared);
+        shared.buffer = buffer;
+    }
+
     /// Gives up a client that is not live yet.
     pub(crate) fn fail(&mut self, reason: &str, shared: &mut Shared) {
-        let number = self.number;
-        shared.outcome.verdict_tell(|| format!("client {number}: not connected: {reason}"));
-        shared.failed(self.is_stalled);
+        shared.failed(self.who(), self.role, !self.is_back, reason);
         self.drop_socket();
     }
 
-    /// Says goodbye, at the end of the run.
-    pub(crate) fn leave(&mut self, shared: &mut Shared) {
-        if self.stage == Stage::Live && !self.is_stalled {
-            self.send(&frame::close(1000, shared.mask()), shared);
+    /// Leaves by its own will: with a close frame, or with a reset.
+    pub(crate) fn leave(&mut self, is_reset: bool, shared: &mut Shared) {
+        if self.stage == Stage::Live {
+            shared.tally.connected -= 1;
+            if is_reset {
+                if let Some(socket) = &self.socket {
+                    // Without it the kernel says goodbye in the usual way: the next best.
+                    let _ = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO));
+                }
+            } else if self.role != Role::HalfOpen {
+                self.stage = Stage::Closed;
+                self.send(&frame::close(1000, shared.mask()), shared);
+            }
         }
         self.drop_socket();
     }
@@ -159,7 +200,7 @@ impl Client {
         match socket.take_error() {
             Ok(None) => {}
             Ok(Some(error)) | Err(error) => {
-                self.fail(&error.to_string(), shared);
+                self.fail(&reason(&error), shared);
                 return false;
             }
         }
@@ -167,53 +208,91 @@ impl Client {
             return false;
         }
         self.stage = Stage::Upgrading;
-        let request = std::mem::take(&mut shared.request);
-        self.send(&request, shared);
-        shared.request = request;
+        let targets = shared.requests.len();
+        let request = std::mem::take(&mut shared.requests[self.number as usize % targets]);
+        if self.role == Role::HalfOpen {
+            self.send(&request[..request.len() / 2], shared);
+            self.on_live(shared);
+        } else {
+            self.send(&request, shared);
+        }
+        shared.requests[self.number as usize % targets] = request;
         true
     }
 
-    fn read_into(&mut self, buffer: &mut Vec<u8>, until: Until, shared: &mut Shared) -> Turn {
+    fn read_into(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        until: Until,
+        limit: usize,
+        shared: &mut Shared,
+    ) -> Turn {
         for _ in 0..READS_PER_TURN {
-            let kept = self.partial.len();
-            if buffer.len() < kept + READ_BYTES {
-                buffer.resize(kept + READ_BYTES, 0);
-            }
-            let Some(socket) = &mut self.socket else {
+            let Some(is_full) = self.read_once(buffer, limit, shared) else {
                 return Turn::Over;
             };
-            let count = match socket.read(&mut buffer[kept..]) {
-                Ok(0) => {
-                    self.end(ABNORMAL, shared);
-                    return Turn::Over;
-                }
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Over,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => {
-                    self.end(ABNORMAL, shared);
-                    return Turn::Over;
-                }
-            };
-            let is_full = kept + count == buffer.len();
-            buffer[..kept].copy_from_slice(&self.partial);
-            shared.outcome.reads += 1;
-            shared.outcome.bytes += count as u64;
-            let taken = self.take(&buffer[..kept + count], shared);
-            // An empty Vec holds no memory; what is left is as large as it must be.
-            self.partial = buffer[taken..kept + count].to_vec();
-            if self.is_stalled && self.stage == Stage::Live {
-                return Turn::Over;
-            }
-            if !is_full && until == Until::Short {
+            let is_patient = matches!(self.role, Role::Stall | Role::Slow);
+            if is_patient && self.stage == Stage::Live || !is_full && until == Until::Short {
                 return Turn::Over;
             }
         }
         Turn::Again
     }
 
+    /// One read and what it brought; whether it filled its room. None: there is nothing more to read now.
+    #[inline]
+    fn read_once(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        limit: usize,
+        shared: &mut Shared,
+    ) -> Option<bool> {
+        let kept = self.partial.len();
+        if buffer.len() < kept + limit {
+            buffer.resize(kept + limit, 0);
+        }
+        let room = &mut buffer[kept..kept + limit];
+        let count = loop {
+            match self.socket.as_mut()?.read(room) {
+                Ok(0) => {
+                    self.end(ABNORMAL, shared);
+                    return None;
+                }
+                Ok(count) => break count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.end(ABNORMAL, shared);
+                    return None;
+                }
+            }
+        };
+        buffer[..kept].copy_from_slice(&self.partial);
+        shared.tally.read(count);
+        let taken = self.take(&buffer[..kept + count], shared);
+        self.keep(&buffer[taken..kept + count]);
+        Some(count == limit)
+    }
+
+    /// Keeps what is not whole; a client between frames holds no memory for it.
+    #[inline]
+    fn keep(&mut self, rest: &[u8]) {
+        if rest.is_empty() {
+            if self.partial.capacity() > 0 {
+                self.partial = Vec::new();
+            }
+        } else if self.stage != Stage::Closed {
+            self.partial = rest.to_vec();
+        }
+    }
+
     /// Handles everything that is whole; says how many bytes that was.
+    #[inline]
     fn take(&mut self, bytes: &[u8], shared: &mut Shared) -> usize {
+        if self.role == Role::HalfOpen {
+            // Whatever the server says to half a request: its end of the connection is what counts.
+            return bytes.len();
+        }
         let mut at = 0;
         while self.stage != Stage::Closed {
             let rest = &bytes[at..];
@@ -223,7 +302,7 @@ impl Client {
                     Answer::Upgraded(length) => {
                         at += length;
                         self.on_upgraded(shared);
-                        if self.is_stalled {
+                        if self.role == Role::Stall {
                             return bytes.len();
                         }
                     }
@@ -244,10 +323,10 @@ impl Client {
     }
 
     /// The connection has ended, by the server or by its fault.
-    fn end(&mut self, code: u16, shared: &mut Shared) {
+    pub(crate) fn end(&mut self, code: u16, shared: &mut Shared) {
         match self.stage {
             Stage::Closed => {}
-            Stage::Live => shared.closed(self.is_stalled, code, self.events),
+            Stage::Live => shared.closed(self.role, code, self.events),
             _ => self.fail(&format!("closed with {code} before it was ready"), shared),
         }
         self.drop_socket();
@@ -285,6 +364,15 @@ impl Client {
             }
         }
         self.unsent = (!left.is_empty()).then(|| Box::new(left.to_vec()));
+    }
+}
+
+/// An error in a few words, the same for every client that meets it.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
+        io::ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -5,13 +5,15 @@
     reason = "each test file uses its part; a test fails by panicking"
 )]
 
+pub(crate) mod broadcast;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
-use loadtest::options::Options;
+use loadtest::result::RunResult;
 
 pub(crate) const UPGRADE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
@@ -19,6 +21,8 @@ pub(crate) const UPGRADE: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: w
 /// A connection on the server's side.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
+    /// The client has left: a write has failed.
+    pub(crate) is_gone: bool,
 }
 
 impl Peer {
@@ -57,7 +61,7 @@ impl Peer {
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         // The client may have left already, having seen enough.
-        let _ = self.stream.write_all(bytes);
+        self.is_gone |= self.stream.write_all(bytes).is_err();
     }
 
     pub(crate) fn text(&mut self, text: &str) {
@@ -104,24 +108,53 @@ pub(crate) fn server(script: impl Fn(usize, Peer) + Send + Sync + 'static) -> So
     thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let script = Arc::clone(&script);
-            thread::spawn(move || script(number, Peer { stream: stream.unwrap() }));
+            thread::spawn(move || script(number, Peer { stream: stream.unwrap(), is_gone: false }));
         }
     });
     address
 }
 
-pub(crate) fn options(address: SocketAddr, clients: usize) -> Options {
-    Options {
-        address,
-        host: address.to_string(),
-        path: "/v1".to_owned(),
-        topics: vec!["t:a".to_owned()],
-        clients,
-        stalled: 0,
-        duration: Duration::from_secs(20),
-        settle: Duration::ZERO,
-        connect_rate: None,
-        expect_events: None,
-        expect_each: None,
+/// The program, with these words.
+pub(crate) fn loadtest(words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(words).output().unwrap()
+}
+
+/// A run of the program: what it said.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    pub(crate) result: RunResult,
+    pub(crate) out: String,
+}
+
+impl Run {
+    /// Lost, duplicated, reordered.
+    pub(crate) fn faults(&self) -> [u64; 3] {
+        let events = &self.result.events;
+        [events.lost, events.duplicated, events.reordered]
     }
+
+    /// Whether one of the faults in words has all of these.
+    pub(crate) fn tells(&self, words: &[&str]) -> bool {
+        let has_all = |fault: &String| words.iter().all(|word| fault.contains(word));
+        self.result.faults.iter().any(has_all)
+    }
+}
+
+/// Runs the program with `--json` and these words.
+pub(crate) fn run(words: &str) -> Run {
+    let words = words.split_whitespace().chain(["--quiet", "--json"]);
+    let output = loadtest(&words.collect::<Vec<_>>());
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = out.lines().last().unwrap_or_default();
+    let result = serde_json::from_str(line).unwrap_or_else(|error| {
+        panic!("{error}: {out}{}", String::from_utf8_lossy(&output.stderr))
+    });
+    Run { code: output.status.code().unwrap(), result, out }
+}
+
+/// The words for clients of a scripted server.
+pub(crate) fn v1(address: SocketAddr, words: &str) -> String {
+    let duration = if words.contains("-z ") { "" } else { "-z 20s" };
+    format!("--url ws://{address}/v1 --subscribe t:a {duration} --drain 1s {words}")
 }
