@@ -32,14 +32,20 @@ fn quickly_built(line: Line) -> Line {
     line.env("CARGO_PROFILE_BENCH_LTO", "off").env("CARGO_PROFILE_BENCH_CODEGEN_UNITS", 16)
 }
 
-/// The rivals, a workspace of their own.
+/// The rivals, a workspace of their own: the rings once, the servers with clients that check every event.
 ///
 /// # Errors
-/// When they do not build or run.
+/// When they do not build or run, or a server loses an event.
 pub(crate) fn rivals() -> Outcome {
     if !Path::new(RIVALS).is_file() {
         return Err(format!("there is no {RIVALS}"));
     }
-    let line = Line::new("cargo bench --target-dir target/compare --manifest-path").arg(RIVALS);
-    quickly_built(line).arg("--benches").arg("--").arg("--test").run()
+    let of = |task: &str| {
+        quickly_built(Line::new(&format!("cargo {task} --target-dir target/compare")))
+            .arg("--manifest-path")
+            .arg(RIVALS)
+    };
+    of("bench --benches").arg("--").arg("--test").run()?;
+    // In the profile of the benches, so that nothing is built twice.
+    of("test --profile bench --test rivals").run()
 }

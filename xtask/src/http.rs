@@ -1,4 +1,4 @@
-//! One HTTP request and its answer: enough to publish to a server on this machine and to scrape it.
+//! One HTTP request and its answer: enough to scrape a server on this machine.
 
 use crate::Outcome;
 use std::io::{Read, Write};
@@ -12,27 +12,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// When it cannot be reached or answers anything else.
 pub(crate) fn get(address: &str, path: &str) -> Outcome<String> {
-    exchange(address, &format!("GET {path}"), "")
+    exchange(address, &format!("GET {path}"))
 }
 
-/// Posts `body` and returns the body of the answer.
-///
-/// # Errors
-/// When it cannot be reached or answers anything but 200.
-pub(crate) fn post(address: &str, path: &str, body: &str) -> Outcome<String> {
-    exchange(address, &format!("POST {path}"), body)
-}
-
-fn exchange(address: &str, request: &str, body: &str) -> Outcome<String> {
-    let length = body.len();
+fn exchange(address: &str, request: &str) -> Outcome<String> {
     let talk = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        let head = format!(
-            "{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
-        );
+        let head = format!("{request} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes())?;
-        stream.write_all(body.as_bytes())?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
@@ -60,7 +48,7 @@ mod tests {
         let serve = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = Vec::new();
-            while !request.ends_with(b"\r\n\r\n") && !request.ends_with(b"body") {
+            while !request.ends_with(b"\r\n\r\n") {
                 let mut chunk = [0; 1024];
                 let length = stream.read(&mut chunk).unwrap();
                 request.extend_from_slice(&chunk[..length]);
@@ -80,11 +68,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_its_method_path_and_length() {
+    fn a_request_names_its_method_and_path() {
         let (address, server) = answer_once("HTTP/1.1 200 OK\r\n\r\n");
-        let _ = post(&address, "/x", "body");
+        let _ = get(&address, "/x");
         let request = server.join().unwrap();
-        assert!(request.starts_with("POST /x HTTP/1.1\r\n"), "{request}");
-        assert!(request.contains("Content-Length: 4\r\n"), "{request}");
+        assert!(request.starts_with("GET /x HTTP/1.1\r\n"), "{request}");
     }
 }

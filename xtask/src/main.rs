@@ -13,6 +13,7 @@ mod line;
 mod loom;
 mod ports;
 mod proof;
+mod report;
 mod running;
 mod smoke;
 mod stress;
@@ -29,8 +30,10 @@ usage: cargo xtask TASK
   test [--quick] [--only STEP]   every check, in order; stops at the first that fails
   mutations                      the loom models, and every mutation they must notice
   stress [--ops N]               rings and log under real threads, N operations each
-  figures [--only NAME] [--rounds N] [--seconds S] [--with PROGRAM | --with-plain PROGRAM]
+  figures [--only NAME,...] [--rounds N] [--seconds S] [--clients N] [--with PROGRAM | --with-plain PROGRAM]
                                  Lineage against raw C in alternation; see docs/benchmarks
+  figures --rivals               the same with servers on other libraries; three settings unless --only names them
+  report [FILE]                  the load tester's HTML report, opened in a browser
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
             "mutations" => loom::run(),
             "stress" => stress::run(rest),
             "figures" => figures::run(rest),
+            "report" => report::run(rest),
             _ => Err(USAGE.to_owned()),
         });
     match outcome {

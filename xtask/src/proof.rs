@@ -2,7 +2,7 @@
 //! this machine cannot check is said at the end, loudly.
 
 use crate::line::Line;
-use crate::{Outcome, benches, fuzz, loom, only_known, option, smoke, stress, tools};
+use crate::{Outcome, benches, fuzz, loom, only_known, option, report, smoke, stress, tools};
 use std::time::Instant;
 
 /// One check.
@@ -34,7 +34,8 @@ const STEPS: &[Step] = &[
     quick("tools", "what the steps below need is there", |_| needs()),
     quick("format", "the sources are formatted", |_| Line::new("cargo fmt --all -- --check").run()),
     quick("clippy", "no lint has anything to say", |_| {
-        Line::new("cargo clippy --workspace --all-targets -- -D warnings").run()
+        Line::new("cargo clippy --workspace --all-targets -- -D warnings").run()?;
+        Line::new("cargo clippy -p loadtest --features engine -- -D warnings").run()
     }),
     quick("docs", "the documentation builds and its links lead somewhere", |_| {
         Line::new("cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-D warnings").run()
@@ -47,6 +48,11 @@ const STEPS: &[Step] = &[
         "load",
         "hundreds of clients for ten seconds: no gap, valid metrics, a clean end",
         |_| smoke::run(),
+    ),
+    quick(
+        "report",
+        "a browser shows the load tester's report and asks nobody for anything",
+        |_| report::run(&[]),
     ),
     thorough(
         "loom",
@@ -118,6 +124,10 @@ fn conclude(steps: usize, start: Instant, skipped: &[String]) {
 fn needs() -> Outcome {
     tools::install("gcc", || tools::has("cc"))?;
     tools::install("g++", || tools::has("c++") || tools::has("g++"))?;
+    // The foreign server that the load tester is proved against.
+    tools::install("nodejs", || tools::has("node"))?;
+    tools::install("npm", || tools::has("npm"))?;
+    tools::browser()?;
     tools::promtool().map(|_| ())
 }
 

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 /// Where unpacked tools live.
 const FOLDER: &str = "target/tools";
 
+/// The browser, and the Debian package that it comes in.
+pub(crate) const BROWSER: &str = "chromium-headless-shell";
+
 /// Whether a program can be found.
 pub(crate) fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -29,6 +32,14 @@ pub(crate) fn install(package: &str, is_there: impl Fn() -> bool) -> Outcome {
     is_there()
         .then_some(())
         .ok_or_else(|| format!("{package} is installed, but what it is needed for is missing"))
+}
+
+/// [`BROWSER`], installed where it is missing.
+///
+/// # Errors
+/// As [`install`].
+pub(crate) fn browser() -> Outcome {
+    install(BROWSER, || has(BROWSER))
 }
 
 /// `promtool`: the installed one, or else the one of Debian's package `prometheus`, unpacked and not installed, so

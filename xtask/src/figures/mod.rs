@@ -15,22 +15,38 @@ use programs::Programs;
 use runs::{Recorder, Run};
 use settings::{SETTINGS, Setting};
 
+/// What the rivals are measured in unless `--only` says otherwise.
+const RIVALS_SETTINGS: &str = "single,flight-16,bursts-64";
+
 /// `cargo xtask figures`.
 ///
 /// # Errors
 /// When a program cannot be built or started, or a run fails.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
-    only_known(arguments, &[], &["--only", "--rounds", "--seconds", "--with", "--with-plain"])?;
-    let chosen = chosen(option(arguments, "--only")?)?;
+    only_known(
+        arguments,
+        &["--rivals"],
+        &["--only", "--rounds", "--seconds", "--clients", "--with", "--with-plain"],
+    )?;
+    let has_rivals = arguments.iter().any(|argument| argument == "--rivals");
+    let only = option(arguments, "--only")?;
+    let only = only.or_else(|| has_rivals.then(|| RIVALS_SETTINGS.to_owned()));
+    let mut chosen = chosen(only)?;
+    if let Some(clients) = option(arguments, "--clients")? {
+        chosen.iter_mut().for_each(|setting| setting.clients = clients);
+    }
     let rounds: u32 = option(arguments, "--rounds")?.unwrap_or(3);
     let seconds = option(arguments, "--seconds")?;
-    let programs =
+    let mut programs =
         Programs::build(option(arguments, "--with")?, option(arguments, "--with-plain")?)?;
+    if has_rivals {
+        programs.add_rivals()?;
+    }
     let machine = machine::describe();
     let mut recorder = Recorder::create(&machine)?;
     println!("{machine}\nevery run: {}\n", recorder.path().display());
     let mut all = Vec::new();
-    for setting in chosen {
+    for setting in &chosen {
         all.extend(measure(setting, rounds, seconds, &programs, &mut recorder)?);
     }
     println!("\n{machine}; {rounds} rounds; server on one core, generator on the other\n");
@@ -40,7 +56,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 }
 
 fn measure(
-    setting: &'static Setting,
+    setting: &Setting,
     rounds: u32,
     seconds: Option<u32>,
     programs: &Programs,
@@ -59,8 +75,8 @@ fn measure(
     Ok(done)
 }
 
-fn chosen(only: Option<String>) -> Outcome<Vec<&'static Setting>> {
-    let Some(only) = only else { return Ok(SETTINGS.iter().collect()) };
+fn chosen(only: Option<String>) -> Outcome<Vec<Setting>> {
+    let Some(only) = only else { return Ok(SETTINGS.to_vec()) };
     let names: Vec<&str> = only.split(',').collect();
     if let Some(unknown) =
         names.iter().find(|name| SETTINGS.iter().all(|setting| setting.name != **name))
@@ -68,7 +84,7 @@ fn chosen(only: Option<String>) -> Outcome<Vec<&'static Setting>> {
         let all: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
         return Err(format!("no setting `{unknown}`; there are: {}", all.join(" ")));
     }
-    Ok(SETTINGS.iter().filter(|setting| names.contains(&setting.name)).collect())
+    Ok(SETTINGS.iter().filter(|setting| names.contains(&setting.name)).copied().collect())
 }
 
 #[cfg(test)]
@@ -84,5 +100,6 @@ mod tests {
             ["flight-16", "idle-2000"]
         );
         assert!(chosen(Some("flight-16,no-such".to_owned())).unwrap_err().contains("`no-such`"));
+        assert_eq!(chosen(Some(RIVALS_SETTINGS.to_owned())).unwrap().len(), 3);
     }
 }

@@ -35,13 +35,27 @@ enum Kind {
     Serve,
     /// Raw C: sweeps are acknowledged on the first connection.
     Raw,
+    /// A server on other people's libraries: all its clients get everything.
+    Rival(&'static str),
 }
+
+/// The rivals, by the name that `benches/compare` knows and the one that the table has.
+const RIVALS: [(&str, &str); 5] = [
+    ("raw", "raw Rust"),
+    ("naive", "tokio-tungstenite, naive"),
+    ("tuned", "tokio-tungstenite, tuned"),
+    ("axum", "axum"),
+    ("fastwebsockets", "fastwebsockets"),
+];
+/// Where they are built.
+const RIVALS_BUILT: &str = "target/compare";
 
 /// All that is needed for the figures.
 #[derive(Debug)]
 pub(crate) struct Programs {
     rawfan: PathBuf,
     other: Option<(Kind, PathBuf)>,
+    has_rivals: bool,
     /// The load generator.
     pub(crate) generator: PathBuf,
 }
@@ -59,10 +73,22 @@ impl Programs {
         }
         Line::new("cargo build --release --bin lineage --example closed_loop").run()?;
         let folder = yardstick()?;
-        Ok(Self { rawfan: folder.join("rawfan"), other, generator: folder.join("fanbench") })
+        let (rawfan, generator) = (folder.join("rawfan"), folder.join("fanbench"));
+        Ok(Self { rawfan, other, has_rivals: false, generator })
     }
 
-    /// The rotation in a setting: ours first, raw C second, the optional third last.
+    /// Builds the rivals, and puts them into the rotation.
+    ///
+    /// # Errors
+    /// When they cannot be built.
+    pub(crate) fn add_rivals(&mut self) -> Outcome {
+        let build = "cargo build --release --bin rivals --manifest-path benches/compare/Cargo.toml";
+        Line::new(build).arg("--target-dir").arg(RIVALS_BUILT).run()?;
+        self.has_rivals = true;
+        Ok(())
+    }
+
+    /// The rotation in a setting: ours first, raw C second, then the optional third, the rivals last.
     pub(crate) fn of(&self, setting: &Setting) -> Vec<Program> {
         let program = |label, kind, path: &Path| Program { label, kind, path: path.to_owned() };
         let ours = if setting.is_idle() {
@@ -72,6 +98,10 @@ impl Programs {
         };
         let mut all = vec![ours, program("raw C", Kind::Raw, &self.rawfan)];
         all.extend(self.other.as_ref().map(|(kind, path)| program("third", *kind, path)));
+        if self.has_rivals && !setting.is_idle() {
+            let path = Path::new(RIVALS_BUILT).join("release/rivals");
+            all.extend(RIVALS.map(|(name, label)| program(label, Kind::Rival(name), &path)));
+        }
         all
     }
 }
@@ -79,7 +109,10 @@ impl Programs {
 impl Program {
     /// The line that starts it, on core 0.
     pub(crate) fn server(&self, setting: &Setting, port: u16, ack_port: u16) -> Line {
-        let pinned = Line::new("taskset -c 0").arg(self.path.display().to_string());
+        let mut pinned = Line::new("taskset -c 0").arg(self.path.display().to_string());
+        if let Kind::Rival(name) = self.kind {
+            pinned = pinned.arg(name);
+        }
         if self.kind == Kind::Serve {
             let listen = format!(
                 "serve --source none --ws 127.0.0.1:{port} --http 127.0.0.1:0 --metrics 127.0.0.1:0"
@@ -92,19 +125,21 @@ impl Program {
             _ => line.env("START_AT", setting.clients),
         };
         let line = match (setting.load, self.kind) {
-            (Load::Closed { window, raw_burst, .. }, Kind::Raw) => {
+            (Load::Closed { window, raw_burst, .. }, Kind::Raw | Kind::Rival("raw")) => {
                 line.env("WINDOW", window).env("BURST", raw_burst)
             }
             (Load::Closed { window, burst, .. }, _) => {
                 line.env("WINDOW", window).env("BURST", burst)
             }
-            (Load::Open { rate }, Kind::Raw) => line.env("RATE", rate).env("BURST", 0),
+            (Load::Open { rate }, Kind::Raw | Kind::Rival("raw")) => {
+                line.env("RATE", rate).env("BURST", 0)
+            }
             (Load::Open { rate }, _) => line.env("RATE", rate),
             (Load::Idle { .. }, _) => line,
         };
         match self.kind {
             Kind::Raw | Kind::Serve => line,
-            Kind::ClosedLoop => line.env("ACK_UDP", ack_port),
+            Kind::ClosedLoop | Kind::Rival(_) => line.env("ACK_UDP", ack_port),
             Kind::Plain => line.env("ACK_UDP", ack_port).env("LOOP", "block"),
         }
     }
@@ -132,7 +167,9 @@ impl Program {
         let is_closed = matches!(setting.load, Load::Closed { .. });
         match self.kind {
             Kind::Raw if is_closed => add("--ack"),
-            Kind::ClosedLoop | Kind::Plain if is_closed => add(&format!("--ack-udp {ack_port}")),
+            Kind::ClosedLoop | Kind::Plain | Kind::Rival(_) if is_closed => {
+                add(&format!("--ack-udp {ack_port}"))
+            }
             _ => {}
         }
         match self.kind {
@@ -176,6 +213,7 @@ mod tests {
     fn lines(name: &str, at: usize) -> (String, String) {
         let programs = Programs {
             rawfan: "rawfan".into(),
+            has_rivals: true,
             other: Some((Kind::Plain, "door".into())),
             generator: "fanbench".into(),
         };
@@ -224,5 +262,34 @@ mod tests {
         let (server, load) = lines("single", 2);
         assert!(server.contains("LOOP=block taskset -c 0 door"), "{server}");
         assert!(load.contains("--ack-udp 9100") && !load.contains("--subscribe"), "{load}");
+    }
+    #[test]
+    fn rivals_have_nothing_to_subscribe_to_and_raw_ones_merge_what_is_due() {
+        let (server, load) = lines("flight-16", 3);
+        assert_eq!(
+            server,
+            "PORT=9001 SECS=180 SIZE=200 START_AT=1000 WINDOW=16 BURST=0 ACK_UDP=9100 taskset -c 0 \
+             target/compare/release/rivals raw"
+        );
+        assert!(load.contains("--ack-udp 9100") && !load.contains("--subscribe"), "{load}");
+        let (server, _) = lines("flight-16", 4);
+        assert!(server.contains("BURST=1") && server.ends_with("rivals naive"), "{server}");
+        let (server, load) = lines("open-500", 3);
+        assert!(server.contains("RATE=500 BURST=0") && !load.contains("--ack"), "{server} {load}");
+    }
+
+    #[test]
+    fn rivals_stay_out_of_the_idle_settings() {
+        let programs = Programs {
+            rawfan: "rawfan".into(),
+            has_rivals: true,
+            other: None,
+            generator: "fanbench".into(),
+        };
+        let count = |name| {
+            let setting = SETTINGS.iter().find(|setting| setting.name == name).unwrap();
+            programs.of(setting).len()
+        };
+        assert_eq!((count("single"), count("idle-128")), (7, 2));
     }
 }

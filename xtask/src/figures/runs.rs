@@ -18,7 +18,7 @@ const START_LIMIT: Duration = Duration::from_secs(15);
 /// A finished run.
 #[derive(Debug, Clone)]
 pub(crate) struct Run {
-    pub(crate) setting: &'static Setting,
+    pub(crate) setting: Setting,
     pub(crate) round: u32,
     /// The program's name in the table.
     pub(crate) program: &'static str,
@@ -32,7 +32,7 @@ pub(crate) struct Run {
 /// # Errors
 /// When it does not start, or the generator fails or prints no result.
 pub(crate) fn run(
-    setting: &'static Setting,
+    setting: &Setting,
     round: u32,
     program: &Program,
     seconds: u32,
@@ -50,7 +50,7 @@ pub(crate) fn run(
     let result = result(&load)
         .map_err(|why| format!("{why} (server: `{server}`, log {})", log.display()))?;
     let lines = [server, load].map(|line: Line| line.to_string());
-    Ok(Run { setting, round, program: program.label, result, lines })
+    Ok(Run { setting: *setting, round, program: program.label, result, lines })
 }
 
 /// What the generator prints. It ends with failure when a connection was refused, but prints its result all the same:
@@ -78,7 +78,7 @@ impl Run {
     /// One line for a person who watches.
     pub(crate) fn summary(&self) -> String {
         let mut head =
-            format!("{:<12} round {} {:<8}", self.setting.name, self.round, self.program);
+            format!("{:<12} round {} {:<24}", self.setting.name, self.round, self.program);
         if self.lost_connections() > 0.0 {
             head += &format!(" {} CONNECTIONS LOST,", self.lost_connections());
         }
@@ -138,7 +138,7 @@ impl Recorder {
     pub(crate) fn write(&mut self, run: &Run) -> Outcome {
         let [server, load] = &run.lines;
         let line = json!({
-            "setting": run.setting.name, "round": run.round, "program": run.program,
+            "setting": run.setting.name, "clients": run.setting.clients, "round": run.round, "program": run.program,
             "server": server, "load": load, "result": run.result,
         });
         writeln!(self.file, "{line}").map_err(|error| format!("{}: {error}", self.path.display()))
@@ -148,12 +148,7 @@ impl Recorder {
 #[cfg(test)]
 impl Run {
     /// A run with this result.
-    pub(crate) fn of(
-        setting: &'static Setting,
-        round: u32,
-        program: &'static str,
-        result: Value,
-    ) -> Self {
-        Self { setting, round, program, result, lines: [String::new(), String::new()] }
+    pub(crate) fn of(setting: &Setting, round: u32, program: &'static str, result: Value) -> Self {
+        Self { setting: *setting, round, program, result, lines: [String::new(), String::new()] }
     }
 }
