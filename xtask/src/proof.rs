@@ -62,7 +62,7 @@ const STEPS: &[Step] = &[
     thorough("threads", "ThreadSanitizer sees no race under real threads", stress::sanitized),
     thorough("fuzz", "bytes from outside break no parser", fuzz::smoke),
     thorough("benches", "every bench runs once", |_| benches::own()),
-    thorough("compare", "every rival runs once", |_| benches::rivals()),
+    thorough("compare", "every rival runs once and loses nothing", |_| benches::rivals()),
 ];
 
 /// `cargo xtask test`.
