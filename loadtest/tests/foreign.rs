@@ -63,9 +63,9 @@ fn a_foreign_server_gets_loss_order_and_latency_too() {
     assert_eq!(run.code, 0, "{}", run.out);
     let events = &run.result.events;
     assert_eq!((events.lost, events.duplicated, events.reordered), (0, 0, 0));
-    assert!(events.delivered > 50 * 800, "{}", run.out);
+    assert!(events.delivered > 50 * 100, "{}", run.out);
     let latency = run.result.latency_us.unwrap();
-    assert!(latency.scheduled.unwrap().count > 50 * 800);
+    assert_eq!(latency.scheduled.unwrap().count, run.result.detail.counts.measured);
     assert!(latency.actual.unwrap().p50 <= latency.scheduled.unwrap().p50 + 1_000);
 }
 
@@ -73,5 +73,5 @@ fn a_foreign_server_gets_loss_order_and_latency_too() {
 fn one_event_that_a_foreign_server_drops_is_found_and_named() {
     let run = judged(50, "--seq-field seq --topic-field topic");
     assert_eq!((run.code, run.result.events.lost), (99, 50), "{}", run.out);
-    assert!(run.tells(&["client 0:", "news", "did not come"]), "{}", run.out);
+    assert!(run.tells(&["client ", "news", "did not come"]), "{}", run.out);
 }

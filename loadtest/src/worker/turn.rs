@@ -11,8 +11,8 @@ use super::connect::{IN_FLIGHT_MAX, connect};
 use super::shared::Shared;
 use super::{Assignment, Command, Head, OTHER_DESCRIPTORS, Report, RunError};
 use crate::client::{self, Client, Stage, Turn, Until};
-use crate::measure::Effort;
 use crate::measure::system::{resident_bytes, thread_cpu_s};
+use crate::measure::{Effort, Hist};
 use crate::plan::Role;
 
 /// How long a client may take from connecting to its ack.
@@ -43,6 +43,8 @@ pub(super) struct Turns {
     /// Measured time: when it began and this thread's CPU time then; and both at its end.
     measured: Option<(Instant, f64)>,
     effort: Effort,
+    /// Events at each strict client in the measured time.
+    per_client: Hist,
     resident_before: u64,
 }
 
@@ -131,6 +133,7 @@ impl Turns {
             drain: None,
             measured: None,
             effort: Effort { workers: 1, ..Effort::default() },
+            per_client: Hist::default(),
             resident_before,
             shared,
         })
@@ -170,6 +173,12 @@ impl Turns {
             self.effort.measured_s = since.elapsed().as_secs_f64();
             self.effort.client_cpu_s = thread_cpu_s() - cpu_s;
             self.effort.busiest = self.effort.client_cpu_s / self.effort.measured_s.max(1e-9);
+            let is_judged =
+                |client: &&Client| client.stage == Stage::Live && client.role == Role::Strict;
+            for client in self.clients.iter().filter(is_judged) {
+                // A histogram has no place for 0: one is counted for it.
+                self.per_client.record(client.events - client.events_before);
+            }
         }
     }
 
@@ -322,13 +331,10 @@ impl Turns {
         self.count_absent();
         self.shared.tally.roll();
         let judge = &mut self.shared.judge;
-        let mut per_client = crate::measure::Hist::default();
         for client in &mut self.clients {
             let is_live = client.stage == Stage::Live;
             if is_live && client.role == Role::Strict {
                 judge.close(client.who(), &mut client.seen);
-                // A histogram has no place for 0: one is counted for it.
-                per_client.record(client.events - client.events_before);
             }
         }
         for client in &mut self.clients {
@@ -337,7 +343,7 @@ impl Turns {
         let loop_delay = std::mem::take(&mut self.shared.tally.loop_delay);
         let effort = Effort { loop_delay, ..std::mem::take(&mut self.effort) };
         let mut part = self.shared.part(effort);
-        part.per_client = per_client;
+        part.per_client = std::mem::take(&mut self.per_client);
         part
     }
 }
