@@ -114,8 +114,13 @@ proptest! {
         prop_assert_eq!(&frames[0]["id"], &Value::from(id));
         prop_assert_eq!(&frames[0]["payload"]["t"], &Value::from(t));
         let ack = subscribe(&mut session(), std::slice::from_ref(&topic), &context(&limits));
-        let list = if Pattern::parse(&topic).is_ok() { "topics" } else { "rejected" };
-        prop_assert_eq!(&ack["payload"][list][0]["topic"], &Value::from(topic));
+        // What is accepted with a `*` is told as a pattern.
+        let (list, key) = match Pattern::parse(&topic) {
+            Ok(_) if topic.contains('*') => ("topics", "pattern"),
+            Ok(_) => ("topics", "topic"),
+            Err(_) => ("rejected", "topic"),
+        };
+        prop_assert_eq!(&ack["payload"][list][0][key], &Value::from(topic));
     }
 
     #[test]
