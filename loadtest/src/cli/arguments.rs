@@ -127,6 +127,7 @@ Latency:
   scheduled  from the time an event was due: what a user feels. A stall of the publisher or the server delays all
              events that were due meanwhile, and counts for each of them.
   actual     from the time it was published: what the server alone takes. Free of a publisher's stall, blind to it.
+  What was published while a client was away (--resume) is proved, but not timed.
   Both need one clock: this program publishes itself, or the server runs on this host; else latency is left out.
 
 Proof (/v1, or --seq-field):

@@ -65,6 +65,8 @@ pub(crate) struct Client {
     pub(crate) is_back: bool,
     /// Whether its subscribe asked for what it missed.
     is_resuming: bool,
+    /// When it last came back with a request for what it missed, nanoseconds; 0: never.
+    back_since_ns: u64,
     /// Events so far.
     pub(crate) events: u64,
     /// Events before the measured time.
@@ -100,6 +102,7 @@ impl Client {
             stage: Stage::Closed,
             is_back: false,
             is_resuming: false,
+            back_since_ns: 0,
             events: 0,
             events_before: 0,
             socket: None,

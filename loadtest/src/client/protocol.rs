@@ -121,7 +121,7 @@ impl Client {
         self.pos = self.pos.max(event.pos);
         self.count_event(shared);
         if who.is_strict {
-            shared.tally.event(event.stamps, event.us);
+            shared.tally.event(event.stamps, event.us, self.back_since_ns);
             shared.skew.arrived(event.topic, event.seq, shared.tally.now_ns / 1_000);
         }
         if event.is_corrupt {
@@ -203,7 +203,9 @@ impl Client {
         }
         judge.counts(who).recovered += u64::from(goes_on && recovered == Some(true));
         self.pos = self.pos.max(pos);
-        self.is_resuming = false;
+        if std::mem::take(&mut self.is_resuming) {
+            self.back_since_ns = shared.tally.now_ns;
+        }
         if self.stage == Stage::Subscribing {
             self.on_live(shared);
         }
@@ -227,7 +229,7 @@ impl Client {
         }
         self.count_event(shared);
         if who.is_strict {
-            shared.tally.event(shared.stamps.read(payload), 0);
+            shared.tally.event(shared.stamps.read(payload), 0, 0);
         }
         if shared.plan.has_checksum && checksum_ok(payload) == Some(false) {
             let number = self.number;

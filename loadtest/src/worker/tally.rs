@@ -79,15 +79,17 @@ impl Tally {
     }
 
     /// An event of the read in progress. `us` is what the envelope says of its publishing, microseconds; 0: nothing.
+    /// What was published before `since_ns` is not timed: its client was away.
     #[inline]
-    pub(crate) fn event(&mut self, stamps: Stamps, us: u64) {
+    pub(crate) fn event(&mut self, stamps: Stamps, us: u64, since_ns: u64) {
         self.delivered += 1;
         if !self.is_measuring {
             return;
         }
         self.measured += 1;
         let sent_ns = stamps.sent_ns.or((us > 0).then(|| us.saturating_mul(1_000)));
-        if !self.has_latency {
+        let was_away = sent_ns.or(stamps.due_ns).is_some_and(|sent_ns| sent_ns < since_ns);
+        if !self.has_latency || was_away {
             return;
         }
         if let Some(due_ns) = stamps.due_ns {
@@ -142,26 +144,27 @@ mod tests {
         tally.read(100);
         let now_ns = tally.now_ns;
         let stamps = Stamps { due_ns: Some(now_ns - 5_000_000), sent_ns: Some(now_ns - 1_000_000) };
-        tally.event(stamps, 0);
+        tally.event(stamps, 0, 0);
         tally.is_measuring = true;
-        tally.event(stamps, 0);
-        tally.event(Stamps::default(), (now_ns - 2_000_000) / 1_000);
-        tally.event(Stamps::default(), 0);
-        tally.event(Stamps { due_ns: Some(now_ns + 5_000_000), sent_ns: None }, 0);
+        tally.event(stamps, 0, 0);
+        tally.event(Stamps::default(), (now_ns - 2_000_000) / 1_000, 0);
+        tally.event(Stamps::default(), 0, 0);
+        tally.event(stamps, 0, now_ns - 999_999);
+        tally.event(Stamps { due_ns: Some(now_ns + 5_000_000), sent_ns: None }, 0, 0);
         tally.roll();
         assert_eq!((tally.latency.scheduled.len(), tally.latency.actual.len()), (2, 2));
         assert!((4_990..5_010).contains(&tally.latency.scheduled.max()));
         assert!((990..1_010).contains(&tally.latency.actual.min()));
-        assert_eq!((tally.measured, tally.untimed, tally.from_the_future), (4, 1, 1));
+        assert_eq!((tally.measured, tally.untimed, tally.from_the_future), (5, 1, 1));
         let second = tally.seconds.values().next().unwrap();
-        assert_eq!((second.delivered, second.bytes), (5, 100));
+        assert_eq!((second.delivered, second.bytes), (6, 100));
     }
 
     #[test]
     fn without_a_common_clock_events_are_counted_and_not_timed() {
         let mut tally = Tally::new(false);
         tally.is_measuring = true;
-        tally.event(Stamps { due_ns: Some(1), sent_ns: Some(1) }, 1);
+        tally.event(Stamps { due_ns: Some(1), sent_ns: Some(1) }, 1, 0);
         tally.roll();
         assert_eq!((tally.measured, tally.untimed), (1, 0));
         assert!(tally.latency.scheduled.is_empty() && tally.latency.actual.is_empty());
