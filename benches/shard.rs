@@ -21,6 +21,7 @@ use lineage::clock::Clock;
 use lineage::encode::{Encoder, OnFull, Parts, Publisher, SharedPublisher};
 use lineage::event::{Body, Class, Event, Json, Topic, Topics};
 use lineage::shard::{Arrival, Dispatch, Endpoint, Floors, Options, Setup, Shard, Transport};
+use lineage::snapshot::Keeper;
 use lineage::sync::Tally;
 use lineage::telemetry::{ShardCounter, Telemetry};
 use lineage::wake::Wake;
@@ -103,7 +104,9 @@ impl World {
         let telemetry = Telemetry::new(1);
         let names = Arc::new(Topics::new());
         let (intake, consumer) = ring::intake(1_024, wake.clone());
+        let (keeper, values) = Keeper::new(log::Options::default().segments_max);
         let encoder = Arc::new(Encoder::new(Parts {
+            values: Box::new(keeper),
             topics: names.clone(),
             intake: intake.clone(),
             consumer,
@@ -115,6 +118,7 @@ impl World {
         let own = intake.publisher().expect("the first of 63 publishers");
         let hour = Duration::from_secs(3_600);
         let shard = Shard::new(Setup {
+            values,
             index: 0,
             options: Options { ping_interval: hour, silence_max: hour, ..Options::default() },
             encoder: encoder.clone(),

@@ -10,6 +10,10 @@ use lineage::config::{Config, SourceChoice};
 use lineage::encode::frame;
 use lineage::shard::{Handler, Message};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Longer than any conformance case: a ping would be a frame that nobody asked for.
+const PING_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 struct Echo {
@@ -40,6 +44,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         http: None,
         metrics: None,
         source: SourceChoice::None,
+        ping_interval: PING_INTERVAL,
+        silence_max: PING_INTERVAL * 2,
         ..Config::default()
     };
     let echo = Echo { message_bytes_max: setting("MAX_MESSAGE", 16 << 20) };

@@ -25,6 +25,8 @@ pub enum Error {
         /// What went wrong.
         reason: String,
     },
+    /// A server does not let this client in, or does not do what it asks.
+    Refused(String),
     /// The command line makes no sense.
     Usage(String),
     /// An option has a value that it cannot have, or two options contradict each other.
@@ -36,14 +38,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// The process's exit code: 1 failure while running, 2 usage, 69 cannot bind or connect, 78 configuration,
-    /// 99 check failed.
+    /// The process's exit code: 1 failure while running, 2 usage, 69 cannot bind or connect, 77 refused by a server,
+    /// 78 configuration, 99 check failed.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Runtime(_) => 1,
             Self::Usage(_) => 2,
             Self::Bind { .. } | Self::Connect { .. } => 69,
+            Self::Refused(_) => 77,
             Self::Config(_) => 78,
             Self::Check(_) => 99,
         }
@@ -57,7 +60,8 @@ impl fmt::Display for Error {
                 write!(f, "cannot listen on {address}: {source} (choose another with --{listener})")
             }
             Self::Connect { url, reason } => write!(f, "cannot connect to {url}: {reason}"),
-            Self::Usage(reason)
+            Self::Refused(reason)
+            | Self::Usage(reason)
             | Self::Config(reason)
             | Self::Check(reason)
             | Self::Runtime(reason) => f.write_str(reason),
@@ -96,10 +100,11 @@ mod tests {
             Error::Runtime(String::new()),
             Error::Usage(String::new()),
             Error::Connect { url: String::new(), reason: String::new() },
+            Error::Refused(String::new()),
             Error::Config(String::new()),
             Error::Check(String::new()),
         ]
         .map(|error| error.exit_code());
-        assert_eq!(codes, [1, 2, 69, 78, 99]);
+        assert_eq!(codes, [1, 2, 69, 77, 78, 99]);
     }
 }

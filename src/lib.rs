@@ -12,7 +12,8 @@
 //! | 4 | [`log`] | the frame's bytes are kept in segments that every reader shares |
 //! | 5 | [`shard`] | one thread per core routes it to groups and writes the bytes to their members |
 //! | 6 | [`session`] | what a v1 client asked for, as a state machine without IO |
-//! | 7 | [`server`] | how its socket came in: listeners, HTTP front, upgrade |
+//! | 7 | [`snapshot`] | the last value of every state topic, for who comes late |
+//! | 8 | [`server`] | how its socket came in: listeners, HTTP front, upgrade |
 //!
 //! Beside the path: [`wake`] (sleeping shards), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health,
 //! publishing), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`] (atomics as verbs), [`kernel`].
@@ -49,6 +50,9 @@ pub mod shard;
 
 #[cfg(not(lineage_loom))]
 pub mod session;
+
+#[cfg(not(lineage_loom))]
+pub mod snapshot;
 
 #[cfg(not(lineage_loom))]
 pub mod server;

@@ -25,6 +25,8 @@ pub use std::sync::atomic::Ordering;
 pub use crossbeam::utils::CachePadded;
 
 #[cfg(not(lineage_loom))]
+pub use arc_swap::ArcSwap;
+#[cfg(not(lineage_loom))]
 pub use crossbeam::utils::Backoff;
 #[cfg(not(lineage_loom))]
 pub use plain::{UnsafeCell, mutated, weakened};

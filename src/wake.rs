@@ -19,6 +19,11 @@
 //! | word | written by | read by | ordering | what becomes visible |
 //! |---|---|---|---|---|
 //! | `parked` | shards (set, clear), who wakes (clear) | who wakes | AcqRel for changes, Relaxed load behind the fence | work announced to a bit that somebody else cleared first |
+//! | `watching` | the watcher (set, clear), who commits (clear) | who commits | the same | the same |
+//!
+//! The *watcher* is one participant beside the shards that only reads the log (the HTTP side). It is told of commits,
+//! with the same two fences, and never asked to encode: a publisher does not see it, and while it does not watch it
+//! costs a commit one load of a line that is being read anyway.
 //!
 //! Invariants: a bit is set by its shard alone, between `park` and `unpark`; for each time it was set at most one wake
 //! is sent; before every sleep a shard passes `park` and looks at all its work again.
@@ -38,10 +43,18 @@ type Waker = Box<dyn Fn() + Send + Sync>;
 
 /// The parked shards and their wakers.
 pub struct Wake {
-    /// Bit i: shard i sleeps or is about to.
-    parked: CachePadded<AtomicU64>,
+    asleep: CachePadded<Asleep>,
     wakers: Box<[OnceLock<Waker>]>,
+    watcher: OnceLock<Waker>,
     wakes: Tally,
+}
+
+/// On one line: who commits looks at both.
+struct Asleep {
+    /// Bit i: shard i sleeps or is about to.
+    parked: AtomicU64,
+    /// 1: the watcher waits for a commit or is about to.
+    watching: AtomicU64,
 }
 
 impl Wake {
@@ -56,8 +69,12 @@ impl Wake {
             "{shards} shards are not from 1 to {SHARDS_MAX}"
         );
         Self {
-            parked: CachePadded::new(AtomicU64::new(0)),
+            asleep: CachePadded::new(Asleep {
+                parked: AtomicU64::new(0),
+                watching: AtomicU64::new(0),
+            }),
             wakers: (0..shards).map(|_| OnceLock::new()).collect(),
+            watcher: OnceLock::new(),
             wakes: Tally::new(),
         }
     }
@@ -83,12 +100,17 @@ impl Wake {
         }
     }
 
-    /// After committing to the log: fence(SeqCst), then wakes every parked shard. Never blocks.
+    /// After committing to the log: fence(SeqCst), then wakes every parked shard, and the watcher if it watches. Never
+    /// blocks.
     #[inline]
     pub fn announce_all(&self) {
         let parked = self.parked_behind_fence();
         if parked != 0 {
             self.wake(parked);
+        }
+        // Relaxed: the same fence orders it, and `wake_watcher` confirms it.
+        if self.asleep.watching.load(Ordering::Relaxed) != 0 {
+            self.wake_watcher();
         }
     }
 
@@ -112,7 +134,7 @@ impl Wake {
     pub fn park(&self, shard: usize) {
         assert!(self.wakers[shard].get().is_some(), "shard {shard} has no waker");
         // AcqRel: behind a change of `parked` by somebody who found this shard's bit taken, his work is visible.
-        self.parked.fetch_or(self.bit(shard), Ordering::AcqRel);
+        self.asleep.parked.fetch_or(self.bit(shard), Ordering::AcqRel);
         if !mutated("wake-park-unfenced") {
             // SeqCst: pairs with the fence in `parked_behind_fence`; the caller's look at its work comes after.
             fence(Ordering::SeqCst);
@@ -125,10 +147,42 @@ impl Wake {
     /// When there is no such shard.
     pub fn unpark(&self, shard: usize) {
         // AcqRel: as in `park`.
-        self.parked.fetch_and(!self.bit(shard), Ordering::AcqRel);
+        self.asleep.parked.fetch_and(!self.bit(shard), Ordering::AcqRel);
     }
 
-    /// Wake-ups sent so far.
+    /// Sets how the watcher is woken; called once, before its first [`watch`](Self::watch). The waker must not block,
+    /// and a wake that comes before the watcher waits must end that wait.
+    ///
+    /// # Panics
+    /// When there is a watcher already.
+    pub fn register_watcher(&self, waker: impl Fn() + Send + Sync + 'static) {
+        let set = self.watcher.set(Box::new(waker));
+        assert!(set.is_ok(), "there is a watcher already");
+    }
+
+    /// Announces that the watcher is about to wait for the next commit, fence(SeqCst). The caller must look at the log
+    /// once more, and then either wait and [`unwatch`](Self::unwatch), or `unwatch` at once; it passes `watch` before
+    /// every wait.
+    ///
+    /// # Panics
+    /// When there is no watcher.
+    pub fn watch(&self) {
+        assert!(self.watcher.get().is_some(), "there is no watcher");
+        // AcqRel: as in `park`.
+        self.asleep.watching.fetch_or(1, Ordering::AcqRel);
+        if !mutated("wake-watch-unfenced") {
+            // SeqCst: pairs with the fence in `parked_behind_fence`; the caller's look at the log comes after.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Takes that announcement back.
+    pub fn unwatch(&self) {
+        // AcqRel: as in `park`.
+        self.asleep.watching.fetch_and(0, Ordering::AcqRel);
+    }
+
+    /// Wake-ups sent to shards so far.
     #[must_use]
     pub fn wakes(&self) -> u64 {
         self.wakes.value()
@@ -141,18 +195,18 @@ impl Wake {
             fence(Ordering::SeqCst);
         }
         // Relaxed: the fence orders it, and `wake` confirms each bit.
-        self.parked.load(Ordering::Relaxed)
+        self.asleep.parked.load(Ordering::Relaxed)
     }
 
     /// Clears these bits, and wakes the shards whose bits were still set.
     #[cold]
     fn wake(&self, bits: u64) {
         let before = if mutated("wake-bit-kept") {
-            self.parked.load(Ordering::Acquire)
+            self.asleep.parked.load(Ordering::Acquire)
         } else {
             // AcqRel: Release hands our work to a shard that clears or sets its bit after us, see `park`; Acquire for
             // the same from others, since a shard that we wake may find their work through ours.
-            self.parked.fetch_and(!bits, Ordering::AcqRel)
+            self.asleep.parked.fetch_and(!bits, Ordering::AcqRel)
         };
         let mut cleared = before & bits;
         while cleared != 0 {
@@ -160,6 +214,15 @@ impl Wake {
             cleared &= cleared - 1;
             let waker = self.wakers[shard].get().expect("park saw this shard's waker");
             self.wakes.add(1);
+            waker();
+        }
+    }
+
+    #[cold]
+    fn wake_watcher(&self) {
+        // AcqRel: as in `wake`.
+        if self.asleep.watching.fetch_and(0, Ordering::AcqRel) != 0 {
+            let waker = self.watcher.get().expect("watch saw the watcher's waker");
             waker();
         }
     }
@@ -175,7 +238,7 @@ impl fmt::Debug for Wake {
         out.debug_struct("Wake")
             .field("shards", &self.wakers.len())
             // Relaxed: a look for people.
-            .field("parked", &self.parked.load(Ordering::Relaxed))
+            .field("parked", &self.asleep.parked.load(Ordering::Relaxed))
             .field("wakes", &self.wakes())
             .finish()
     }
@@ -260,6 +323,33 @@ mod tests {
         wake.unpark(0);
         wake.announce();
         assert_eq!(values(&counters), [0]);
+    }
+
+    #[test]
+    fn the_watcher_is_woken_by_a_commit_once_for_each_wait_and_by_nothing_else() {
+        let (wake, _) = wake_with_counters(1);
+        let woken = Arc::new(Tally::new());
+        let counter = Arc::clone(&woken);
+        wake.register_watcher(move || counter.add(1));
+        wake.announce_all();
+        assert_eq!(woken.value(), 0, "it does not wait");
+        wake.watch();
+        wake.announce();
+        wake.nudge(0);
+        assert_eq!(woken.value(), 0, "nothing is committed");
+        wake.announce_all();
+        wake.announce_all();
+        assert_eq!(woken.value(), 1);
+        wake.watch();
+        wake.unwatch();
+        wake.announce_all();
+        assert_eq!((woken.value(), wake.wakes()), (1, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no watcher")]
+    fn nobody_watches_without_a_waker() {
+        Wake::new(1).watch();
     }
 
     #[test]

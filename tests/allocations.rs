@@ -10,7 +10,10 @@ use bytes::Bytes;
 use lineage::clock::{Clock, ManualClock};
 use lineage::encode::{Encoder, Lane, OnFull, Parts, Publisher, SharedPublisher};
 use lineage::event::{Body, Cents, Event, Json, Market, Topic, Topics};
-use lineage::shard::{Arrival, Dispatch, Endpoint, Floors, Options, Setup, Shard, Transport};
+use lineage::shard::{
+    Arrival, Dispatch, Endpoint, Floors, LegacyView, Options, Setup, Shard, Transport,
+};
+use lineage::snapshot::Keeper;
 use lineage::sync::Tally;
 use lineage::telemetry::{ShardCounter, Telemetry};
 use lineage::wake::Wake;
@@ -115,7 +118,9 @@ impl World {
         let telemetry = Telemetry::with_clock(1, clock.clone());
         let topics = Arc::new(Topics::new());
         let (intake, consumer) = ring::intake(64, wake.clone());
+        let (keeper, values) = Keeper::new(log::Options::default().segments_max);
         let encoder = Arc::new(Encoder::new(Parts {
+            values: Box::new(keeper),
             topics: topics.clone(),
             intake: intake.clone(),
             consumer,
@@ -127,6 +132,7 @@ impl World {
         let own = intake.publisher().expect("the first of 63 publishers");
         let ages = Duration::from_secs(1_000_000);
         let shard = Shard::new(Setup {
+            values,
             index: 0,
             options: Options { ping_interval: ages, silence_max: ages, ..Options::default() },
             encoder: encoder.clone(),
@@ -152,7 +158,9 @@ impl World {
         let [legacy, all, some] = CLIENTS;
         for client in 0..legacy + all + some {
             let (endpoint, early) = match client {
-                client if client < legacy => (Endpoint::Legacy, Bytes::new()),
+                client if client < legacy => {
+                    (Endpoint::Legacy(LegacyView::default()), Bytes::new())
+                }
                 client if client < legacy + all => (Endpoint::V1, subscribe(r#""*""#)),
                 _ => (Endpoint::V1, subscribe(r#""market:A","feed:trade:Y""#)),
             };

@@ -197,6 +197,8 @@ keys! {
         "Connections at most; auto is the limit of file descriptors less 128"
     Connections "COUNT|auto" connections_per_address_max [config.connections_per_address_max] |t| Ok(text::number_or_auto(t, 1..=10_000_000)?.map(to_usize)), |n| text::show_number_or_auto(*n);
         "Connections of one address; auto is no limit on loopback and 256 elsewhere"
+    Connections "COUNT" http_streams_max [config.http_streams_max] |t| count(t, 1..=65_536), ToString::to_string;
+        "Event streams and polls over HTTP at a time"
     Connections "COUNT" heads_in_progress_max [config.heads_in_progress_max] |t| count(t, 1..=65_536), ToString::to_string;
         "Request heads in progress at a time; further ones wait"
     Connections "TIME" head_timeout [config.head_timeout] |t| span(t, 100, 600), show_span;
@@ -214,6 +216,10 @@ keys! {
         "A ping after this time"
     Clients "TIME" silence_max [config.silence_max] |t| span(t, 200, 7_200), show_span;
         "A client that sent nothing for so long, not even a pong, is closed"
+    Clients "TIME" heartbeat_interval [config.heartbeat_interval] |t| span(t, 1_000, 3_600), show_span;
+        "A v1 client that is up to date is told so after this time"
+    Clients "COUNT" snapshots_at_once [config.snapshots_at_once] |t| count(t, 1..=65_536), ToString::to_string;
+        "Clients of a shard that are sent a long snapshot at a time; further ones wait"
     Clients "SIZE" lag_bytes_max [config.lag_bytes_max] |t| text::bytes(t, 16 * KIB..=1 << 34), |b| text::show_bytes(*b);
         "Unsent bytes beyond which a client gets a gap"
     Clients "TIME" lag_age_max [config.lag_age_max] |t| span(t, 100, 3_600), show_span;

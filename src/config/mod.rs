@@ -88,6 +88,8 @@ pub struct Config {
     pub connections_max: Option<usize>,
     /// Connections of one address; `None`: not limited on loopback listeners, 256 on others.
     pub connections_per_address_max: Option<usize>,
+    /// Event streams and polls over HTTP at a time; surplus gets 503 (256).
+    pub http_streams_max: usize,
     /// Request heads in progress at a time; further ones wait (32).
     pub heads_in_progress_max: usize,
     /// From accept to the end of a request head (5 s).
@@ -105,6 +107,10 @@ pub struct Config {
     pub ping_interval: Duration,
     /// A client that sent nothing for so long is closed with 4010 (30 s).
     pub silence_max: Duration,
+    /// How often a v1 client that is up to date is told so, in whole seconds (15 s).
+    pub heartbeat_interval: Duration,
+    /// Long snapshots that a shard sends at a time (32).
+    pub snapshots_at_once: usize,
     /// Unsent bytes of a client's own events beyond which it gets a gap (1 MiB).
     pub lag_bytes_max: u64,
     /// Age of the oldest unsent event beyond which it gets a gap (10 s).
@@ -147,6 +153,7 @@ impl Default for Config {
             event_bytes_max: 1 << 20,
             connections_max: None,
             connections_per_address_max: None,
+            http_streams_max: 256,
             heads_in_progress_max: 32,
             head_timeout: Duration::from_secs(5),
             origins: Vec::new(),
@@ -155,6 +162,8 @@ impl Default for Config {
             notsent_lowat_bytes: 16 * 1024,
             ping_interval: Duration::from_secs(20),
             silence_max: Duration::from_secs(30),
+            heartbeat_interval: Duration::from_secs(15),
+            snapshots_at_once: 32,
             lag_bytes_max: 1 << 20,
             lag_age_max: Duration::from_secs(10),
             write_stall_max: Duration::from_secs(10),

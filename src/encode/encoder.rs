@@ -7,10 +7,10 @@
 //! appended; a panic while its bytes are made skips that one event and is counted. The v1 lane's log index of a
 //! frame is its position minus one.
 
-use super::frame::FrameBuffer;
+use super::frame::{FrameBuffer, payload};
 use super::tap::{TapSender, TapState, tap};
-use super::{LastValues, Role, Tap, json, legacy};
-use crate::event::{Event, Pattern, Topics};
+use super::{LastValues, LogEnd, Role, Tap, ValueSink, json, legacy};
+use crate::event::{Class, Event, Pattern, TopicInfo, Topics};
 use crate::log::{Entry, Log, Options, Writer, log};
 use crate::ring::{self, Consumer, Intake};
 use crate::sync::{Arc, Gauge, Mutex, Watermark};
@@ -35,6 +35,15 @@ pub enum Lane {
     V1,
     /// The legacy firehose.
     Legacy,
+    /// The legacy firehose in its nested form.
+    Nested,
+}
+
+/// A legacy lane: encoded only while somebody reads it.
+#[derive(Debug)]
+struct LegacyLane {
+    log: Log,
+    subscribers: Gauge,
 }
 
 /// What an encoder is made of.
@@ -52,6 +61,8 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// Sizes of the v1 lane's log.
     pub log: Options,
+    /// Keeps the last v1 frame of every state topic.
+    pub values: Box<dyn ValueSink>,
 }
 
 /// The role's shared handle; see the module documentation.
@@ -59,8 +70,8 @@ pub struct Parts {
 pub struct Encoder {
     role: Role<State>,
     intake: Arc<Intake<Event>>,
+    wake: Arc<Wake>,
     v1: Log,
-    legacy: Log,
     shared: Arc<Shared>,
     topics: Arc<Topics>,
 }
@@ -69,7 +80,8 @@ pub struct Encoder {
 #[derive(Debug)]
 struct Shared {
     head_bytes: Watermark,
-    legacy_subscribers: Gauge,
+    /// Flat and nested.
+    legacy: [LegacyLane; 2],
     taps: Mutex<Vec<Arc<TapState>>>,
 }
 
@@ -86,10 +98,13 @@ struct Work {
     shared: Arc<Shared>,
     telemetry: Arc<Telemetry>,
     v1: Writer,
-    legacy: Writer,
+    /// Flat and nested.
+    legacy: [Writer; 2],
     buffer: FrameBuffer,
+    nested: FrameBuffer,
     seqs: Vec<u64>,
-    values: LastValues,
+    values: Box<dyn ValueSink>,
+    legacy_values: LastValues,
     taps: Vec<TapSender>,
 }
 
@@ -97,13 +112,12 @@ impl Encoder {
     /// Puts an encoder together.
     pub fn new(parts: Parts) -> Self {
         let (v1_writer, v1) = log(parts.log);
-        let (legacy_writer, legacy) = log(Options {
-            segments_max: LEGACY_SEGMENTS_MAX.min(parts.log.segments_max),
-            ..parts.log
-        });
+        let segments_max = LEGACY_SEGMENTS_MAX.min(parts.log.segments_max);
+        let [flat, nested] = [(); 2].map(|()| log(Options { segments_max, ..parts.log }));
+        let lane = |log| LegacyLane { log, subscribers: Gauge::new() };
         let shared = Arc::new(Shared {
             head_bytes: Watermark::new(),
-            legacy_subscribers: Gauge::new(),
+            legacy: [lane(flat.1), lane(nested.1)],
             taps: Mutex::new(Vec::new()),
         });
         let state = State {
@@ -113,15 +127,17 @@ impl Encoder {
                 shared: shared.clone(),
                 telemetry: parts.telemetry,
                 v1: v1_writer,
-                legacy: legacy_writer,
+                legacy: [flat.0, nested.0],
                 buffer: FrameBuffer::default(),
+                nested: FrameBuffer::default(),
                 seqs: Vec::new(),
-                values: LastValues::default(),
+                values: parts.values,
+                legacy_values: LastValues::default(),
                 taps: Vec::new(),
             },
         };
-        let role = Role::new(state, parts.wake);
-        Self { role, intake: parts.intake, v1, legacy, shared, topics: parts.topics }
+        let role = Role::new(state, parts.wake.clone());
+        Self { role, intake: parts.intake, wake: parts.wake, v1, shared, topics: parts.topics }
     }
 
     /// Encodes at most one batch, if events wait and nobody else holds the role. Returns how many.
@@ -134,6 +150,11 @@ impl Encoder {
         self.role.run(|| false, State::batch)
     }
 
+    /// What tells a reader outside the shards of the next commit.
+    pub fn wake(&self) -> &Arc<Wake> {
+        &self.wake
+    }
+
     /// Whether events wait in a ring.
     pub fn is_ready(&self) -> bool {
         self.intake.is_ready()
@@ -143,7 +164,8 @@ impl Encoder {
     pub fn log(&self, lane: Lane) -> &Log {
         match lane {
             Lane::V1 => &self.v1,
-            Lane::Legacy => &self.legacy,
+            Lane::Legacy => &self.shared.legacy[0].log,
+            Lane::Nested => &self.shared.legacy[1].log,
         }
     }
 
@@ -157,42 +179,54 @@ impl Encoder {
         self.shared.head_bytes.observe()
     }
 
-    /// From now on the legacy lane is encoded, also while nobody is connected: called when a shard takes its
-    /// first legacy client.
-    pub fn join_legacy(&self) {
-        self.shared.legacy_subscribers.add(1);
+    /// From now on the legacy lane `lane` is encoded, also while nobody is connected: called when a shard takes its
+    /// first client there. The v1 lane is always encoded.
+    pub fn join(&self, lane: Lane) {
+        if let Some(legacy) = self.legacy(lane) {
+            legacy.subscribers.add(1);
+        }
     }
 
-    /// Takes back one [`join_legacy`](Self::join_legacy).
-    pub fn leave_legacy(&self) {
-        self.shared.legacy_subscribers.subtract(1);
+    /// Takes back one [`join`](Self::join).
+    pub fn leave(&self, lane: Lane) {
+        if let Some(legacy) = self.legacy(lane) {
+            legacy.subscribers.subtract(1);
+        }
     }
 
-    /// Runs `read` on the last values, if nobody holds the role: no event is being encoded meanwhile, so that the
-    /// log's head and the values agree.
+    fn legacy(&self, lane: Lane) -> Option<&LegacyLane> {
+        match lane {
+            Lane::V1 => None,
+            Lane::Legacy => Some(&self.shared.legacy[0]),
+            Lane::Nested => Some(&self.shared.legacy[1]),
+        }
+    }
+
+    /// Runs `read` on the last legacy values, if nobody holds the role: no event is being encoded meanwhile, so that
+    /// the log's head and the values agree.
     pub fn try_values<R>(&self, read: impl FnOnce(&LastValues) -> R) -> Option<R> {
-        self.role.try_with(|state| read(&state.work.values))
+        self.role.try_with(|state| read(&state.work.legacy_values))
     }
 
-    /// The committed seq of every topic, by index. Waits for the role (a fraction of a millisecond): only for a
-    /// shard that was away for longer than the whole log.
-    pub fn seqs(&self) -> Vec<u64> {
+    /// Runs `read` on the committed seq of every topic, by index, while nothing is committed: what it finds in the log
+    /// and among the last values is of the same moment. Waits for the role (a fraction of a millisecond): only for a
+    /// reader that was away for longer than the whole log.
+    pub fn between_batches<R>(&self, mut read: impl FnMut(&[u64]) -> R) -> R {
         loop {
-            if let Some(seqs) = self.role.try_with(|state| state.work.seqs.clone()) {
-                return seqs;
+            if let Some(found) = self.role.try_with(|state| read(&state.work.seqs)) {
+                return found;
             }
             std::thread::yield_now();
         }
     }
 
-    /// The last legacy frame of every topic, and the legacy lane's index behind them. Waits for the role, as
-    /// [`seqs`](Self::seqs).
-    pub fn legacy_values(&self) -> (u64, Vec<u8>) {
+    /// Runs `read` on the last legacy values and the index of the legacy lane `lane` behind them. Waits for the role,
+    /// as [`between_batches`](Self::between_batches).
+    pub fn legacy_values<R>(&self, lane: Lane, mut read: impl FnMut(u64, &LastValues) -> R) -> R {
+        let place = usize::from(lane == Lane::Nested);
         loop {
             let values = self.role.try_with(|state| {
-                let mut frames = Vec::new();
-                state.work.values.write_all(&mut frames);
-                (state.work.legacy.next_index(), frames)
+                read(state.work.legacy[place].next_index(), &state.work.legacy_values)
             });
             if let Some(values) = values {
                 return values;
@@ -274,13 +308,11 @@ impl Work {
         };
         self.v1.append(entry, frame);
         self.seqs[index] = seq;
-        if legacy::write_legacy(self.buffer.begin(), event) {
-            let frame = self.buffer.finish();
-            self.values.keep(event.topic, frame);
-            if self.shared.legacy_subscribers.value() > 0 {
-                self.legacy.append(entry, frame);
-            }
+        if info.class == Class::State {
+            let at = LogEnd { index: pos - 1, segment: self.v1.segment_id() };
+            self.values.keep(&entry, at, frame);
         }
+        self.encode_legacy(event, info, entry);
         for tap in &mut self.taps {
             if !tap.offer(info, pos, seq, event) {
                 self.telemetry.add(EngineCounter::TapMissed, 1);
@@ -288,9 +320,27 @@ impl Work {
         }
     }
 
+    fn encode_legacy(&mut self, event: &Event, info: &TopicInfo, entry: Entry) {
+        if !legacy::write_legacy(self.buffer.begin(), event) {
+            return;
+        }
+        let frame = self.buffer.finish();
+        self.legacy_values.keep(event.topic, frame);
+        let [flat, nested] = &self.shared.legacy;
+        if flat.subscribers.value() > 0 {
+            self.legacy[0].append(entry, frame);
+        }
+        if nested.subscribers.value() > 0 {
+            legacy::write_nested(self.nested.begin(), &info.kind, payload(frame));
+            self.legacy[1].append(entry, self.nested.finish());
+        }
+    }
+
     fn commit(&mut self, events: u64) {
         self.v1.commit();
-        self.legacy.commit();
+        self.legacy.iter_mut().for_each(Writer::commit);
+        let end = LogEnd { index: self.v1.next_index(), segment: self.v1.segment_id() };
+        self.values.commit(end);
         self.shared.head_bytes.publish(self.v1.total_bytes());
         self.telemetry.add(EngineCounter::Events, events);
         self.telemetry.add(EngineCounter::EncoderHolds, 1);

@@ -104,9 +104,30 @@ pub fn payload(frame: &[u8]) -> &[u8] {
     }
 }
 
+/// The payloads of unmasked frames, whole and one behind the other, as the functions here append them.
+pub fn payloads(mut frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (&[_, length], rest) = frames.split_first_chunk()?;
+        let (length, rest) = match length {
+            126 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (u64::from(u16::from_be_bytes(*length)), rest)
+            }
+            127 => {
+                let (length, rest) = rest.split_first_chunk()?;
+                (u64::from_be_bytes(*length), rest)
+            }
+            length => (u64::from(length), rest),
+        };
+        let (payload, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+        frames = behind;
+        Some(payload)
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{FrameBuffer, binary, close, ping, text};
+    use super::{FrameBuffer, binary, close, payload, payloads, ping, text};
     use std::io::Cursor;
     use tokio_tungstenite::tungstenite::protocol::frame::FrameHeader;
     use tokio_tungstenite::tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -153,6 +174,24 @@ mod tests {
             let frame = buffer.finish();
             assert_eq!((frame.as_ptr(), frame.len()), (first, 304));
         }
+    }
+
+    #[test]
+    fn payloads_are_cut_from_frames_that_stand_one_behind_the_other() {
+        let lengths = [0, 1, 125, 126, 127, 65_535, 65_536];
+        let (mut frames, mut ends) = (Vec::new(), Vec::new());
+        for length in lengths {
+            text(&vec![b'x'; length], &mut frames);
+            ends.push(frames.len());
+        }
+        let found: Vec<usize> = payloads(&frames).map(<[u8]>::len).collect();
+        assert_eq!(found, lengths);
+        let mut start = 0;
+        for (end, length) in ends.into_iter().zip(lengths) {
+            assert_eq!(payload(&frames[start..end]).len(), length);
+            start = end;
+        }
+        assert_eq!(payloads(&frames[..frames.len() - 1]).count(), lengths.len() - 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!
 //! Data path: called by the holder of the encoder role, once per event while somebody reads this view; 20 to 50 ns.
 
+use super::frame;
 use super::json::{win_rate, write_action, write_cents, write_fixed, write_integer, write_text};
 use crate::event::{Agent, Body, Event, Market};
 
@@ -20,6 +21,24 @@ pub fn write_legacy(out: &mut Vec<u8>, event: &Event) -> bool {
     write_integer(out, event.time_us / 1_000_000);
     out.push(b'}');
     true
+}
+
+/// Appends the nested form of a legacy frame as a frame: `{"market":{…}}` or `{"agent":{…}}`; older clients read it.
+/// `kind` is the message's type.
+pub fn nest(frame: &[u8], kind: &str, out: &mut Vec<u8>) {
+    let message = frame::payload(frame);
+    let mut nested = Vec::with_capacity(message.len() + kind.len() + 5);
+    write_nested(&mut nested, kind, message);
+    frame::text(&nested, out);
+}
+
+/// Appends the nested form of a legacy message of type `kind`.
+pub(super) fn write_nested(out: &mut Vec<u8>, kind: &str, message: &[u8]) {
+    out.extend_from_slice(br#"{""#);
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(br#"":"#);
+    out.extend_from_slice(message);
+    out.push(b'}');
 }
 
 fn write_market(out: &mut Vec<u8>, market: &Market) {

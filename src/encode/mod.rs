@@ -22,4 +22,4 @@ pub use encoder::{Encoder, Lane, Parts};
 pub use publisher::{OnFull, Publisher, SharedPublisher};
 pub use role::Role;
 pub use tap::{Missed, Tap, Tapped};
-pub use values::LastValues;
+pub use values::{LastValues, LogEnd, ValueSink};

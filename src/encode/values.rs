@@ -4,11 +4,32 @@
 //! connection's cursor, so that the client sees the value at that position and then everything after it.
 
 use crate::event::Topic;
+use crate::log::Entry;
+
+/// A place in a lane's log: behind the newest frame, or that of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogEnd {
+    /// Index of a record.
+    pub index: u64,
+    /// Number of the segment in which it stands, or will.
+    pub segment: u64,
+}
+
+/// Who keeps the last value of every state topic of a lane. Called by the lane's writer.
+pub trait ValueSink: std::fmt::Debug + Send {
+    /// Takes the frame just appended at `at`.
+    fn keep(&mut self, entry: &Entry, at: LogEnd, frame: &[u8]);
+
+    /// What was kept so far is committed to the log, which ends at `end`.
+    fn commit(&mut self, end: LogEnd);
+}
 
 /// Last frames by topic; grows with the number of topics that have a legacy form.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct LastValues {
     /// In order of first appearance.
+    topics: Vec<Topic>,
+    /// In the same order.
     frames: Vec<Vec<u8>>,
     /// By topic index: the place in `frames`.
     places: Vec<Option<u32>>,
@@ -27,14 +48,15 @@ impl LastValues {
             kept.extend_from_slice(frame);
         } else {
             self.places[index] = u32::try_from(self.frames.len()).ok();
+            self.topics.push(topic);
             self.frames.push(frame.to_vec());
         }
     }
 
-    /// Appends every topic's last frame, in order of first appearance.
-    pub fn write_all(&self, out: &mut Vec<u8>) {
-        for frame in &self.frames {
-            out.extend_from_slice(frame);
+    /// Calls `each` with every topic's last frame, in order of first appearance.
+    pub fn for_each(&self, mut each: impl FnMut(Topic, &[u8])) {
+        for (topic, frame) in self.topics.iter().zip(&self.frames) {
+            each(*topic, frame);
         }
     }
 }
@@ -50,7 +72,7 @@ mod tests {
         values.keep(Topic::from_index(2), b"b1");
         values.keep(Topic::from_index(4), b"a2-longer");
         let mut out = Vec::new();
-        values.write_all(&mut out);
-        assert_eq!(out, b"a2-longerb1");
+        values.for_each(|topic, frame| out.push((topic.index(), frame.to_vec())));
+        assert_eq!(out, [(4, b"a2-longer".to_vec()), (2, b"b1".to_vec())]);
     }
 }

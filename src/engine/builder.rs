@@ -2,18 +2,20 @@
 
 use super::gate::Gate;
 use super::listeners::bind;
-use super::{Addresses, Engine, Parts};
+use super::parts::limits;
+use super::{Addresses, Engine, Parts, legacy_query};
 use crate::clock::Clock;
 use crate::config::{Config, SourceChoice};
 use crate::encode::{self, Encoder, OnFull};
 use crate::error::Error;
 use crate::event::Topics;
-use crate::http::{self, Surface};
+use crate::http::{self, Hub, Surface, stream};
 use crate::log;
 use crate::ring;
 use crate::server::{self, Edge, EdgeCounters, Listener, Routes};
 use crate::shard::{Broadcaster, Dispatch, Endpoint, Floors, Handler};
 use crate::simulation::{self, Simulation};
+use crate::snapshot::Keeper;
 use crate::source::replay::{self, Replay, ReplayReport};
 use crate::source::{Source, SourceContext, Stop};
 use crate::sync::{Flag, Tally};
@@ -78,37 +80,10 @@ impl Builder {
         let (source, report) = configured_source(&self.config)?;
         sources.extend(source);
         let fd_limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
-        let config = Arc::new(self.config);
-        let shards = config.shards;
+        let shards = self.config.shards;
         let wake = Arc::new(Wake::new(shards));
-        let telemetry = Telemetry::with_clock(shards, self.clock.clone());
-        let topics = Arc::new(Topics::new());
-        let (intake, consumer) = ring::intake(config.ring_capacity, wake.clone());
-        let encoder = Arc::new(Encoder::new(encode::Parts {
-            topics: topics.clone(),
-            intake: intake.clone(),
-            consumer,
-            wake: wake.clone(),
-            telemetry: telemetry.clone(),
-            log: log::Options { segments_max: config.log_segments, ..log::Options::default() },
-        }));
         let floors = Arc::new(Floors::new(shards));
-        let gate = Arc::new(Gate::new(encoder.clone(), floors.clone(), config.lag_bytes_max));
-        let parts = Parts {
-            dispatch: Arc::new(Dispatch::new(shards, wake.clone())),
-            clock: self.clock,
-            topics,
-            intake,
-            encoder,
-            telemetry,
-            gate,
-            served: Arc::new(Tally::new()),
-            stop: Stop::new(),
-            is_draining: Arc::new(Flag::new()),
-            has_source_failed: Arc::new(Flag::new()),
-            epoch: epoch(),
-            config,
-        };
+        let parts = parts(self.config, self.clock, &wake, &floors);
         let options = server_options(&parts.config, fd_limit);
         let (listeners, addresses) = listen(&parts, &options, self.handler.is_some())?;
         let limits = [fd_limit, options.connections_max as u64];
@@ -136,6 +111,51 @@ impl Builder {
     }
 }
 
+/// What an engine shares between its threads.
+fn parts(config: Config, clock: Clock, wake: &Arc<Wake>, floors: &Arc<Floors>) -> Parts {
+    let config = Arc::new(config);
+    let shards = config.shards;
+    let telemetry = Telemetry::with_clock(shards, clock.clone());
+    let topics = Arc::new(Topics::new());
+    let (intake, consumer) = ring::intake(config.ring_capacity, wake.clone());
+    let (keeper, values) = Keeper::new(config.log_segments);
+    let encoder = Arc::new(Encoder::new(encode::Parts {
+        topics: topics.clone(),
+        intake: intake.clone(),
+        consumer,
+        wake: wake.clone(),
+        telemetry: telemetry.clone(),
+        log: log::Options { segments_max: config.log_segments, ..log::Options::default() },
+        values: Box::new(keeper),
+    }));
+    let gate = Arc::new(Gate::new(encoder.clone(), floors.clone(), config.lag_bytes_max));
+    let epoch = epoch();
+    let reads = stream::Parts {
+        encoder: encoder.clone(),
+        values: values.clone(),
+        telemetry: telemetry.clone(),
+        clock: clock.clone(),
+        epoch: epoch.clone(),
+    };
+    Parts {
+        streams: Hub::new(reads, stream_options(&config)),
+        dispatch: Arc::new(Dispatch::new(shards, wake.clone())),
+        clock,
+        topics,
+        intake,
+        encoder,
+        values,
+        telemetry,
+        gate,
+        served: Arc::new(Tally::new()),
+        stop: Stop::new(),
+        is_draining: Arc::new(Flag::new()),
+        has_source_failed: Arc::new(Flag::new()),
+        epoch,
+        config,
+    }
+}
+
 /// The front door's counts, in the engine's telemetry.
 struct DoorCounters(Arc<Telemetry>);
 
@@ -145,6 +165,9 @@ impl EdgeCounters for DoorCounters {
     }
     fn refused(&self, status: u16) {
         self.0.refused(status);
+    }
+    fn stalled(&self) {
+        self.0.add(EngineCounter::HttpStalled, 1);
     }
     fn accept_paused(&self) {
         self.0.add(EngineCounter::AcceptPaused, 1);
@@ -186,8 +209,12 @@ fn configured_source(config: &Config) -> Result<Configured, Error> {
 fn server_options(config: &Config, fd_limit: u64) -> server::Options {
     let by_descriptors =
         usize::try_from(fd_limit.saturating_sub(DESCRIPTORS_RESERVED)).unwrap_or(usize::MAX);
+    let defaults = server::Options::default();
     server::Options {
         head_timeout: config.head_timeout,
+        write_stall_max: config.write_stall_max,
+        // Streams stay in the HTTP phase, and must not take the room of those who come.
+        http_connections_max: defaults.http_connections_max + config.http_streams_max,
         heads_in_progress_max: config.heads_in_progress_max,
         connections_max: config.connections_max.unwrap_or(by_descriptors),
         connections_per_address_max: config.connections_per_address_max,
@@ -195,7 +222,17 @@ fn server_options(config: &Config, fd_limit: u64) -> server::Options {
         allowed_hosts: config.allowed_hosts.clone(),
         send_buffer_bytes: config.send_buffer_bytes,
         notsent_lowat_bytes: config.notsent_lowat_bytes,
-        ..server::Options::default()
+        ..defaults
+    }
+}
+
+fn stream_options(config: &Config) -> stream::Options {
+    stream::Options {
+        streams_max: config.http_streams_max,
+        lag_bytes_max: config.lag_bytes_max,
+        lag_age_max: config.lag_age_max,
+        heartbeat_interval: config.heartbeat_interval,
+        limits: limits(config),
     }
 }
 
@@ -206,15 +243,17 @@ fn listen(
 ) -> Result<(Vec<Listener>, Addresses), Error> {
     let config = &parts.config;
     let ws_routes: Routes = if has_handler {
-        Arc::new(|_, _| Some(Endpoint::Custom))
+        Arc::new(|_, _| Ok(Some(Endpoint::Custom)))
     } else {
-        Arc::new(|path, _| match path {
-            "/" => Some(Endpoint::Legacy),
-            "/v1" => Some(Endpoint::V1),
-            _ => None,
+        Arc::new(|path, query| {
+            Ok(match path {
+                "/" => Some(Endpoint::Legacy(legacy_query::view(query)?)),
+                "/v1" => Some(Endpoint::V1),
+                _ => None,
+            })
         })
     };
-    let http_routes: Routes = Arc::new(|path, _| (path == "/v1").then_some(Endpoint::V1));
+    let http_routes: Routes = Arc::new(|path, _| Ok((path == "/v1").then_some(Endpoint::V1)));
     let context = Arc::new(parts.http_context());
     let service = |surface| http::service(surface, context.clone());
     let mut listeners = Vec::new();
@@ -276,4 +315,27 @@ fn start_source(parts: &Parts, mut source: Box<dyn AnySource>) -> Result<JoinHan
             }
         })
         .map_err(runtime("source"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn streams_over_http_have_the_options_of_the_engine() {
+        let config = Config {
+            http_streams_max: 7,
+            lag_bytes_max: 70_000,
+            lag_age_max: Duration::from_secs(8),
+            heartbeat_interval: Duration::from_secs(9),
+            ..Config::default()
+        };
+        let options = stream_options(&config);
+        assert_eq!(options.streams_max, 7);
+        assert_eq!(options.lag_bytes_max, 70_000);
+        assert_eq!(options.lag_age_max, Duration::from_secs(8));
+        assert_eq!(options.heartbeat_interval, Duration::from_secs(9));
+        assert_eq!(options.limits.heartbeat_s, 9);
+    }
 }

@@ -6,6 +6,7 @@
 
 mod builder;
 mod gate;
+mod legacy_query;
 mod listeners;
 mod parts;
 
@@ -16,9 +17,12 @@ use crate::config::Config;
 use crate::encode::{Encoder, OnFull, Publisher, SharedPublisher, Tap};
 use crate::error::Error;
 use crate::event::{Class, Event, Pattern, Topic, TopicError, Topics};
+use crate::http::Hub;
 use crate::ring::Intake;
 use crate::server::Edge;
+use crate::session;
 use crate::shard::{Broadcaster, Dispatch};
+use crate::snapshot::Values;
 use crate::source::{FlowGate, Stop};
 use crate::sync::{Flag, Tally};
 use crate::telemetry::{Probe, Telemetry};
@@ -50,6 +54,8 @@ pub(crate) struct Parts {
     pub(crate) topics: Arc<Topics>,
     pub(crate) intake: Arc<Intake<Event>>,
     pub(crate) encoder: Arc<Encoder>,
+    pub(crate) values: Values,
+    pub(crate) streams: Arc<Hub>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) gate: Arc<Gate>,
@@ -213,12 +219,18 @@ impl Engine {
             let _ = source.join();
         }
         self.flush(start, timeout / 4);
-        let clients = self.parts.dispatch.open();
+        let clients = self.connected();
+        self.parts.streams.drain(session::reconnect_window_ms(clients));
         self.shards.iter().for_each(Broadcaster::drain);
-        while self.parts.dispatch.open() > 0 && start.elapsed() < timeout {
+        while self.connected() > 0 && start.elapsed() < timeout {
             std::thread::sleep(LOOK_AGAIN);
         }
-        Drained { clients, dropped: self.parts.dispatch.open() }
+        Drained { clients, dropped: self.connected() }
+    }
+
+    /// WebSocket clients, and streams and polls over HTTP.
+    fn connected(&self) -> usize {
+        self.parts.dispatch.open() + self.parts.streams.open()
     }
 
     /// Waits until what was published has been written, for clients that take it.
@@ -240,6 +252,7 @@ impl Drop for Engine {
         for source in self.sources.drain(..) {
             let _ = source.join();
         }
+        self.parts.streams.drain(session::reconnect_window_ms(self.connected()));
         if let Some(edge) = self.edge.take() {
             edge.stop();
         }

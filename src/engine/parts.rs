@@ -1,6 +1,7 @@
 //! What the shared parts of an engine lend to its shards and to its HTTP surfaces.
 
 use super::Parts;
+use crate::config::Config;
 use crate::http::publish::{self, Door, PublishAccess};
 use crate::http::{self, Check, Health};
 use crate::session::Limits;
@@ -9,6 +10,19 @@ use crate::source::replay::ReplayReport;
 use crate::telemetry::{EngineCounter, Probe};
 use crate::wake::Wake;
 use std::sync::Arc;
+
+/// What v1 clients are held to.
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits {
+        message_bytes: config.v1_message_bytes_max,
+        topics: config.topics_per_connection_max,
+        messages_per_s: u64::from(config.control_rate),
+        burst: u64::from(config.control_burst),
+        ping_s: config.ping_interval.as_secs(),
+        heartbeat_s: config.heartbeat_interval.as_secs(),
+        ..Limits::default()
+    }
+}
 
 impl Parts {
     pub(super) fn setup(
@@ -21,6 +35,7 @@ impl Parts {
             index,
             options: self.shard_options(),
             encoder: self.encoder.clone(),
+            values: self.values.clone(),
             dispatch: self.dispatch.clone(),
             publisher: self.shared_publisher(),
             telemetry: self.telemetry.shard(index),
@@ -43,14 +58,8 @@ impl Parts {
             silence_max: config.silence_max,
             message_bytes_max: config.message_bytes_max,
             coalesce: config.coalesce,
-            limits: Limits {
-                message_bytes: config.v1_message_bytes_max,
-                topics: config.topics_per_connection_max,
-                messages_per_s: u64::from(config.control_rate),
-                burst: u64::from(config.control_burst),
-                ping_s: config.ping_interval.as_secs(),
-                ..Limits::default()
-            },
+            snapshots_max: config.snapshots_at_once,
+            limits: limits(config),
             publish: match config.publish {
                 PublishAccess::Loopback => PublishRight::Loopback,
                 PublishAccess::Off | PublishAccess::Token(_) => PublishRight::Nobody,
@@ -81,6 +90,8 @@ impl Parts {
             telemetry: self.telemetry.clone(),
             health: Box::new(move || parts.health()),
             door: Door::new(door, options),
+            shards: http::Shards::new(self.dispatch.clone()),
+            streams: self.streams.clone(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Responses: JSON, and problems as RFC 9457 describes them. Makes them, never decides on them.
 
+use super::Body;
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -61,6 +62,11 @@ pub(super) fn unauthorized(detail: &str) -> Response<Full<Bytes>> {
 pub(super) fn retry_soon(mut response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     response
+}
+
+/// A body that is there as a whole.
+pub(super) fn whole(body: Full<Bytes>) -> Body {
+    body.map_err(|never| match never {}).boxed_unsync()
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {

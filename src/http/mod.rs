@@ -2,36 +2,46 @@
 //!
 //! [`service`] makes the function that `server` calls with every request that passed its own rules (`Host`, `Origin`,
 //! sizes, time) and is no upgrade. It runs on the edge's runtime, one task per connection, and never on a shard.
-//! Answers are whole; nothing here holds a lock across a wait, and every wait has a bound.
+//! Nothing here holds a lock across a wait, and every wait has a bound.
 //!
-//! `answer` makes responses · `health` says whether the engine can serve · `metrics` is the exposition ·
-//! `publish` takes events.
+//! `answer` makes responses · `connections` tells who is there · `health` says whether the engine can serve ·
+//! `metrics` is the exposition · `publish` takes events · `query` reads the query of a request · `stream` gives events.
 
 mod answer;
+mod connections;
 mod health;
 mod metrics;
 pub mod publish;
+pub mod query;
+pub mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use connections::Shards;
 pub use health::{Check, Health};
 pub use publish::{Door, Intake, PublishAccess};
+pub use stream::Hub;
 
 use crate::encode::SharedPublisher;
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+/// What an answer says: whole, or a stream; the same type as the server's `Body`.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
 /// The answer to one request: the same type as the server's `HttpService`.
 pub type Service = Arc<
-    dyn Fn(Request<Incoming>, SocketAddr) -> Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>
+    dyn Fn(Request<Incoming>, SocketAddr) -> Pin<Box<dyn Future<Output = Response<Body>>>>
         + Send
         + Sync,
 >;
@@ -41,7 +51,7 @@ pub type Service = Arc<
 pub enum Surface {
     /// `/metrics` and health.
     Metrics,
-    /// Publishing and health.
+    /// Streams, publishing, connections and health.
     Http,
     /// Health; everything else is for WebSocket clients.
     WebSocket,
@@ -55,6 +65,10 @@ pub struct Context<I = SharedPublisher> {
     pub health: Box<dyn Fn() -> Health + Send + Sync>,
     /// Where published events go.
     pub door: Door<I>,
+    /// Who is asked about connections.
+    pub shards: Shards,
+    /// Where streams come from.
+    pub streams: Arc<Hub>,
 }
 
 impl<I> fmt::Debug for Context<I> {
@@ -82,9 +96,29 @@ async fn route<B, I>(
     context: &Context<I>,
     request: Request<B>,
     peer: SocketAddr,
+) -> Response<Body>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+    I: Intake,
+{
+    if let (Surface::Http, Some(kind)) = (surface, stream::Route::of(request.uri().path())) {
+        return match *request.method() {
+            Method::GET | Method::HEAD => stream::respond(&context.streams, kind, &request).await,
+            _ => answer::method_not_allowed("GET, HEAD").map(answer::whole),
+        };
+    }
+    page(surface, context, request, peer).await.map(answer::whole)
+}
+
+/// The answers that are made at once.
+async fn page<B, I>(
+    surface: Surface,
+    context: &Context<I>,
+    request: Request<B>,
+    peer: SocketAddr,
 ) -> Response<Full<Bytes>>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: hyper::body::Body<Data = Bytes> + Unpin,
     I: Intake,
 {
     let reads =
@@ -105,6 +139,9 @@ where
             Method::POST => publish::respond(&context.door, request, peer).await,
             _ => answer::method_not_allowed("POST"),
         },
+        (Surface::Http, path) if is_at_or_below(path, connections::PATH) => {
+            connections::respond(&context.shards, request.method(), request.uri(), peer).await
+        }
         (Surface::Metrics, _) => answer::problem(
             StatusCode::NOT_FOUND,
             "this listener serves /metrics, /health, /health/live and /health/ready",
@@ -115,7 +152,13 @@ where
         ),
         (Surface::Http, _) => answer::problem(
             StatusCode::NOT_FOUND,
-            "this listener serves /v1/publish, /health, /health/live and /health/ready",
+            "this listener serves /v1/sse, /v1/poll, /v1/snapshot, /v1/publish, /api/connections, /health, /health/live \
+             and /health/ready",
         ),
     }
+}
+
+/// Whether `path` is `root` or has it before a slash.
+fn is_at_or_below(path: &str, root: &str) -> bool {
+    path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -3,10 +3,13 @@
 use super::*;
 use crate::clock::Clock;
 use crate::event::{Event, Topics};
+use crate::shard::Dispatch;
 use crate::source::OpenGate;
+use crate::wake::Wake;
 use http_body_util::BodyExt as _;
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
 use std::io::Read as _;
+use std::time::Duration;
 
 /// A ring without room.
 #[derive(Debug)]
@@ -40,6 +43,9 @@ fn context(checks: &[(&'static str, bool)]) -> Context<NoRing> {
         telemetry,
         health: Box::new(move || Health { checks: checks.clone() }),
         door: Door::new(parts, publish::Options::default()),
+        streams: stream::tests::hub(stream::Options::default()),
+        shards: Shards::new(Arc::new(Dispatch::new(2, Arc::new(Wake::new(2)))))
+            .patience(Duration::from_millis(1)),
     }
 }
 
@@ -129,6 +135,7 @@ fn other_methods_are_told_which_are_allowed() {
         (Surface::Metrics, "/health", "GET, HEAD"),
         (Surface::Http, "/health/ready", "GET, HEAD"),
         (Surface::Http, "/v1/publish", "POST"),
+        (Surface::Http, "/api/connections", "GET, HEAD"),
     ] {
         let answer = ask(&context, surface, Request::delete(path));
         assert_eq!(
@@ -138,6 +145,8 @@ fn other_methods_are_told_which_are_allowed() {
         );
     }
     assert_eq!(ask(&context, Surface::Metrics, Request::head("/metrics")).status, 200);
+    let answer = get(&context, Surface::Http, "/api/connections/1-2-3");
+    assert_eq!((answer.status, answer.headers[ALLOW].to_str().unwrap()), (405, "DELETE"));
 }
 
 #[test]
@@ -147,6 +156,8 @@ fn other_paths_are_problems_that_name_what_is_served() {
         (Surface::Metrics, "/v1/publish", "/metrics"),
         (Surface::Http, "/metrics", "/v1/publish"),
         (Surface::Http, "/", "/v1/publish"),
+        (Surface::Http, "/api/connectionsx", "/api/connections"),
+        (Surface::Metrics, "/api/connections", "/metrics"),
         (Surface::Metrics, "/health/", "/health/live"),
     ] {
         let answer = get(&context, surface, path);
@@ -162,4 +173,39 @@ fn publishing_is_off_until_it_is_asked_for() {
     let answer = ask(&context(&[]), Surface::Http, Request::post("/v1/publish"));
     assert_eq!(answer.status, 403);
     assert!(answer.json()["detail"].as_str().unwrap().contains("--publish"));
+}
+
+#[test]
+fn a_shard_that_does_not_answer_is_named_and_one_with_too_many_inquiries_too() {
+    let context = context(&[]);
+    // Nobody works on them: sixteen fit.
+    for n in 1..=17 {
+        let answer = get(&context, Surface::Http, "/api/connections");
+        assert_eq!((answer.status, &answer.headers["retry-after"]), (503, &"1".parse().unwrap()));
+        let why = if n <= 16 { "did not answer within 1ms" } else { "has too many inquiries" };
+        let json = answer.json();
+        assert!(json["detail"].as_str().unwrap().starts_with(&format!("shard 0 {why}")), "{json}");
+    }
+    let unknown = ask(&context, Surface::Http, Request::delete("/api/connections/nobody"));
+    assert_eq!(unknown.status, 404, "no shard is asked");
+    let known = ask(&context, Surface::Http, Request::delete("/api/connections/0-1-2"));
+    assert_eq!(known.status, 503);
+}
+
+#[test]
+fn connections_are_for_peers_on_this_machine() {
+    let context = context(&[]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for (method, path) in [
+        (Method::GET, "/api/connections"),
+        (Method::GET, "/api/connections?limit=0"),
+        (Method::DELETE, "/api/connections/0-1-2"),
+        (Method::DELETE, "/api/connections/nobody"),
+    ] {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Full::new(Bytes::new())).unwrap();
+        let peer = "192.0.2.7:5000".parse().unwrap();
+        let answer = runtime.block_on(route(Surface::Http, &context, request, peer));
+        assert_eq!(answer.status(), 403, "{path}");
+    }
 }

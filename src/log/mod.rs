@@ -156,6 +156,14 @@ impl Log {
     pub fn reader(&self) -> Reader {
         Reader::join(self.directory.clone())
     }
+
+    /// A reader that starts behind the last committed frame, with everything that the log keeps in its window.
+    ///
+    /// Costs as much as [`reader`](Self::reader).
+    #[must_use]
+    pub fn reader_from_oldest(&self) -> Reader {
+        Reader::join_from_oldest(self.directory.clone())
+    }
 }
 
 #[cfg(all(test, not(lineage_loom)))]

@@ -55,11 +55,17 @@ pub struct Reader {
 impl Reader {
     /// A reader that starts behind the last committed frame.
     pub(super) fn join(directory: Arc<Directory>) -> Self {
+        let mut reader = Self::join_from_oldest(directory);
+        reader.release_before(reader.head);
+        reader
+    }
+
+    /// The same, with everything that is kept in its window.
+    pub(super) fn join_from_oldest(directory: Arc<Directory>) -> Self {
         let window = VecDeque::with_capacity(directory.slots() + 2);
         let mut reader = Self { directory, window, seen: State::open(0), head: 0 };
         reader.rejoin(0);
         reader.catch_up();
-        reader.release_before(reader.head);
         reader
     }
 

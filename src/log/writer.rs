@@ -105,6 +105,14 @@ impl Writer {
         self.current.base() + u64::from(self.records)
     }
 
+    /// Number of the segment that is written to: 0, 1, 2 … Of the segments before it the log keeps the newest
+    /// [`Options::segments_max`] at least in part.
+    #[inline]
+    #[must_use]
+    pub fn segment_id(&self) -> u64 {
+        self.current.id()
+    }
+
     /// Bytes appended since the start, over all segments.
     #[inline]
     #[must_use]

@@ -12,8 +12,9 @@
 
 use super::admission::Entry;
 use super::edge::{Door, Exchange};
+use super::outgoing::{Flow, Outgoing, Watched};
 use super::surface::{Surface, Verdict};
-use super::{Refusal, farewell};
+use super::{Body, Refusal, farewell, whole};
 use crate::shard::{Arrival, Endpoint};
 
 use bytes::Bytes;
@@ -21,8 +22,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{Request, Response, StatusCode};
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -74,6 +74,15 @@ struct Progress {
     responses: Cell<u64>,
     /// Set by the request that was answered 101.
     upgraded: Cell<Option<Endpoint>>,
+    /// What the socket takes.
+    flow: Rc<Flow>,
+}
+
+impl Progress {
+    /// Changes with every request read, response made, and stream ended.
+    fn steps(&self) -> u64 {
+        self.requests.get() + self.responses.get() + self.flow.ended()
+    }
 }
 
 /// Why hyper is left.
@@ -84,6 +93,8 @@ enum End {
     HeadLate,
     /// A response is not written at its deadline.
     ExchangeLate,
+    /// The reader of a stream took nothing for too long.
+    Stalled,
 }
 
 async fn talk_http(
@@ -99,16 +110,21 @@ async fn talk_http(
         requests: Cell::new(0),
         responses: Cell::new(0),
         upgraded: Cell::new(None),
+        flow: Rc::default(),
     });
     let desk = Desk { surface, peer, progress: Rc::clone(&progress), door: Rc::clone(&door) };
-    let mut http = door.builder.serve_connection(TokioIo::new(stream), desk);
+    let stream = Watched::new(stream, Rc::clone(&progress.flow));
+    let mut http = door.builder.serve_connection(stream, desk);
     let end = {
         let turn_ends = Instant::now() + door.options.head_turn;
         let mut deadlines = Deadlines {
             progress: &progress,
             exchange_timeout: door.options.exchange_timeout,
+            stall_max: door.options.write_stall_max,
             head_deadline,
             seen: 0,
+            written: 0,
+            moved: head_deadline,
             timer: pin!(sleep_until(turn_ends.min(head_deadline))),
         };
         poll_fn(|cx| match http.poll_without_shutdown(cx) {
@@ -118,7 +134,7 @@ async fn talk_http(
         .await
     };
     let http1::Parts { io, read_buf, service, .. } = http.into_parts();
-    let (stream, upgraded) = (io.into_inner(), progress.upgraded.get());
+    let (stream, upgraded) = (io.into_inner(), progress.upgraded.take());
     // The buffers and the permit are given back before anything is waited for.
     drop((service, progress));
     match (end, upgraded) {
@@ -135,6 +151,10 @@ async fn talk_http(
         (End::HeadLate, _) => door.refuse(stream, Refusal::HeadTimeout).await,
         // Half a response cannot be followed by another.
         (End::ExchangeLate, _) => {}
+        (End::Stalled, _) => {
+            door.counters.stalled();
+            farewell::reset(stream);
+        }
     }
 }
 
@@ -177,28 +197,40 @@ async fn hand_over(mut arrival: Arrival, door: &Door) {
 }
 
 /// The deadlines of the HTTP phase in one timer: the turn of the first head, its end, then the end of writing each
-/// response. While a service works on a request (it may read a long body) the deadline is the service's affair.
+/// response. While a service works on a request (it may read a long body) the deadline is the service's affair, and
+/// while a stream is sent the socket has to go on taking it.
 /// (Heads after the first are hyper's to watch, and stricter than the exchange before them.)
 struct Deadlines<'a> {
     progress: &'a Progress,
     exchange_timeout: Duration,
+    stall_max: Duration,
     head_deadline: Instant,
-    /// Requests and responses that the timer knows of; none while it watches the first head.
+    /// Steps that the timer knows of; none while it watches the first head.
     seen: u64,
+    /// Bytes of a stream that the socket had taken when it was last looked at.
+    written: u64,
+    /// When a stream's socket last took something, or had nothing to take.
+    moved: Instant,
     timer: Pin<&'a mut Sleep>,
 }
 
 impl Deadlines<'_> {
     /// Ready when the conversation has to end.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let (requests, responses) = (self.progress.requests.get(), self.progress.responses.get());
-        if requests + responses != self.seen {
-            self.seen = requests + responses;
-            self.timer.as_mut().reset(Instant::now() + self.exchange_timeout);
+        let is_streaming = self.progress.flow.is_streaming();
+        let steps = self.progress.steps();
+        if steps != self.seen {
+            self.seen = steps;
+            let patience = if is_streaming { self.stall_max } else { self.exchange_timeout };
+            self.timer.as_mut().reset(Instant::now() + patience);
         }
+        if is_streaming { self.poll_stream(cx) } else { self.poll_exchange(cx) }
+    }
+
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
-            if requests > responses {
+            if self.progress.requests.get() > self.progress.responses.get() {
                 self.timer.as_mut().reset(Instant::now() + self.exchange_timeout);
                 continue;
             }
@@ -212,6 +244,22 @@ impl Deadlines<'_> {
             self.timer.as_mut().reset(self.head_deadline);
         }
     }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let (written, is_blocked) = self.progress.flow.taken();
+        if written != self.written || !is_blocked {
+            self.written = written;
+            self.moved = Instant::now();
+        }
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let deadline = self.moved + self.stall_max;
+            if Instant::now() >= deadline {
+                return Poll::Ready(End::Stalled);
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+    }
 }
 
 /// What hyper calls with each request.
@@ -223,7 +271,7 @@ struct Desk {
 }
 
 impl Service<Request<Incoming>> for Desk {
-    type Response = Response<Full<Bytes>>;
+    type Response = Response<Outgoing>;
     type Error = Infallible;
     type Future = Answer;
 
@@ -232,7 +280,7 @@ impl Service<Request<Incoming>> for Desk {
         progress.requests.set(progress.requests.get() + 1);
         let verdict = surface.judge(&request);
         if let Verdict::Upgrade(accepted) = verdict {
-            progress.upgraded.set(Some(accepted.endpoint));
+            progress.upgraded.set(Some(accepted.endpoint.clone()));
             return Answer::now(progress, accepted.response());
         }
         drop(progress.permit.take());
@@ -241,10 +289,14 @@ impl Service<Request<Incoming>> for Desk {
                 door.counters.refused(refusal.status().as_u16());
                 Answer::now(progress, refusal.response())
             }
+            Verdict::Correct(bad) => {
+                door.counters.refused(StatusCode::BAD_REQUEST.as_u16());
+                Answer::now(progress, bad.response())
+            }
             _ => Answer::Later {
                 response: (surface.service)(request, *peer),
                 progress: Rc::clone(progress),
-                _exchange: Exchange::begin(door),
+                exchange: Some(Exchange::begin(door)),
             },
         }
     }
@@ -252,33 +304,35 @@ impl Service<Request<Incoming>> for Desk {
 
 /// The response to come.
 enum Answer {
-    Now(Option<Response<Full<Bytes>>>),
+    Now(Option<Response<Outgoing>>),
     Later {
-        response: Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>,
+        response: Pin<Box<dyn Future<Output = Response<Body>>>>,
         progress: Rc<Progress>,
-        _exchange: Exchange,
+        exchange: Option<Exchange>,
     },
 }
 
 impl Answer {
     fn now(progress: &Progress, response: Response<Full<Bytes>>) -> Self {
         progress.responses.set(progress.responses.get() + 1);
-        Self::Now(Some(response))
+        Self::Now(Some(response.map(|body| Outgoing::new(whole(body), &progress.flow, None))))
     }
 }
 
 impl Future for Answer {
-    type Output = Result<Response<Full<Bytes>>, Infallible>;
+    type Output = Result<Response<Outgoing>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
             Self::Now(response) => {
                 Poll::Ready(Ok(response.take().expect("polled once more after its end")))
             }
-            Self::Later { response, progress, .. } => {
+            Self::Later { response, progress, exchange } => {
                 let response = ready!(response.as_mut().poll(cx));
                 progress.responses.set(progress.responses.get() + 1);
-                Poll::Ready(Ok(response))
+                let exchange = exchange.take();
+                let outgoing = |body| Outgoing::new(body, &progress.flow, exchange);
+                Poll::Ready(Ok(response.map(outgoing)))
             }
         }
     }

@@ -38,6 +38,13 @@ pub(super) async fn close(stream: TcpStream) {
     let _ = tokio::time::timeout(PATIENCE, drain(stream)).await;
 }
 
+/// Closes so that nothing of what the client has not taken stays in the kernel: it sees a reset.
+pub(super) fn reset(stream: TcpStream) {
+    // A socket that is broken already needs no reset.
+    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    drop(stream);
+}
+
 /// Ends our side and reads until the client ends its own.
 async fn drain(mut stream: TcpStream) {
     if stream.shutdown().await.is_err() {

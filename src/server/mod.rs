@@ -21,6 +21,7 @@ mod farewell;
 mod listen;
 mod options;
 mod origin;
+mod outgoing;
 mod refusal;
 mod surface;
 pub mod upgrade;
@@ -29,30 +30,42 @@ pub use edge::Edge;
 pub use listen::bind;
 pub use options::Options;
 pub use origin::Rules;
-pub use refusal::Refusal;
+pub use refusal::{BadQuery, Refusal};
 
 use crate::shard::{Arrival, Dispatch, Endpoint};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use std::fmt;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+/// What an answer says. One without a length is a stream: it has no deadline as long as the client takes it.
+pub type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A body that is there as a whole.
+#[must_use]
+pub fn whole(body: Full<Bytes>) -> Body {
+    body.map_err(|never| match never {}).boxed_unsync()
+}
+
 /// Answers the requests of a listener that are not upgrades. The futures run on the edge thread and must not block
 /// it; they are dropped when the client goes away.
 pub type HttpService = Arc<
-    dyn Fn(Request<Incoming>, SocketAddr) -> Pin<Box<dyn Future<Output = Response<Full<Bytes>>>>>
+    dyn Fn(Request<Incoming>, SocketAddr) -> Pin<Box<dyn Future<Output = Response<Body>>>>
         + Send
         + Sync,
 >;
 
 /// Which WebSocket endpoint a path and a query lead to, if any. Called on the edge thread, per request.
-pub type Routes = Arc<dyn Fn(&str, Option<&str>) -> Option<Endpoint> + Send + Sync>;
+pub type Routes =
+    Arc<dyn Fn(&str, Option<&str>) -> Result<Option<Endpoint>, BadQuery> + Send + Sync>;
 
 /// A bound socket and what is served on it.
 pub struct Listener {
@@ -106,6 +119,8 @@ pub trait EdgeCounters: Send + Sync {
     /// A request or a connection was refused with `status` (503 also for one dropped after its 101, when inboxes
     /// stayed full).
     fn refused(&self, status: u16);
+    /// The reader of a stream took nothing for too long, and was reset.
+    fn stalled(&self);
     /// Accepting rests for a moment after an error of the system.
     fn accept_paused(&self);
     /// The process had no descriptor left to accept with.

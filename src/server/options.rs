@@ -19,6 +19,8 @@ pub struct Options {
     /// From when a response is made until it has been written; then the connection is dropped. How long a service may
     /// work on a request, and read its body, is the service's affair. Default 60 s.
     pub exchange_timeout: Duration,
+    /// How long the socket of a client that is sent a stream may take nothing; then it is reset. Default 10 s.
+    pub write_stall_max: Duration,
     /// Request heads in progress at a time, at least 1; further ones wait, and accepting waits with them. Bounds the
     /// memory of a reconnect storm (20 KB each). Default 32.
     pub heads_in_progress_max: usize,
@@ -62,6 +64,7 @@ impl Default for Options {
             headers_max: 64,
             head_timeout: Duration::from_secs(5),
             exchange_timeout: Duration::from_secs(60),
+            write_stall_max: Duration::from_secs(10),
             heads_in_progress_max: 32,
             head_turn: Duration::from_millis(50),
             http_connections_max: 1_024,

@@ -1,7 +1,7 @@
 //! Why the front door says no: status, one line of text with the remedy, headers.
 //!
-//! Invariants: every refusal closes its connection, carries a length, and says what to do about it. Nothing of the
-//! request is repeated in the answer.
+//! Invariants: every refusal closes its connection, carries a length, and says what to do about it. Of the request
+//! only a bad value of its query is repeated in the answer, escaped and cut short.
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -146,11 +146,8 @@ impl Refusal {
 
     /// The response, for hyper to send.
     pub fn response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(Bytes::from_static(self.text().as_bytes())));
-        *response.status_mut() = self.status();
+        let mut response = line(self.status(), self.connection(), self.text());
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-        headers.insert(CONNECTION, HeaderValue::from_static(self.connection()));
         for (name, value) in self.headers() {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
@@ -175,6 +172,51 @@ impl Refusal {
         head.push_str(text);
         head.into_bytes()
     }
+}
+
+/// Characters of a bad value that are repeated.
+const VALUE_SHOWN_MAX: usize = 64;
+
+/// A query that no endpoint can obey: 400, with one line that names the value and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadQuery(String);
+
+impl BadQuery {
+    /// `value` is not among what `parameter` may be, which `allowed` tells.
+    #[must_use]
+    pub fn new(parameter: &str, value: &str, allowed: &str) -> Self {
+        let shown: String = value.chars().take(VALUE_SHOWN_MAX).collect();
+        let cut = if shown.len() < value.len() { "…" } else { "" };
+        Self(format!(
+            "bad query: {parameter}: \"{}{cut}\" is not {allowed}\n",
+            shown.escape_default()
+        ))
+    }
+
+    /// What is wrong and what is allowed: one line, newline included.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The response, for hyper to send.
+    pub(super) fn response(self) -> Response<Full<Bytes>> {
+        line(StatusCode::BAD_REQUEST, "close", self.0)
+    }
+}
+
+/// A response of one line.
+fn line(
+    status: StatusCode,
+    connection: &'static str,
+    text: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CONNECTION, HeaderValue::from_static(connection));
+    response
 }
 
 #[cfg(test)]
@@ -208,6 +250,18 @@ mod tests {
                 let line = format!("\r\n{name}: {}", value.to_str().expect("text"));
                 assert!(head.contains(&line), "{refusal:?} lacks {line:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_bad_query_is_answered_with_its_value_escaped_and_cut() {
+        let bad = BadQuery::new("types", "<é>\r\n", "market or agent");
+        assert_eq!(bad.text(), "bad query: types: \"<\\u{e9}>\\r\\n\" is not market or agent\n");
+        assert_eq!(bad.response().status(), StatusCode::BAD_REQUEST);
+        for (length, is_cut) in [(63, false), (64, false), (65, true)] {
+            let text = BadQuery::new("symbols", &"x".repeat(length), "a symbol").text().to_owned();
+            assert_eq!(text.contains('…'), is_cut, "{length}");
+            assert_eq!(text.matches('x').count(), length.min(64));
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::admission::Caps;
 use super::origin::Rules;
 use super::upgrade::{self, Accepted};
-use super::{HttpService, Options, Refusal, Routes};
+use super::{BadQuery, HttpService, Options, Refusal, Routes};
 
 use hyper::Request;
 use std::net::IpAddr;
@@ -31,6 +31,8 @@ pub(super) enum Verdict {
     Upgrade(Accepted),
     /// Answer this and close.
     Refuse(Refusal),
+    /// Answer 400 and close.
+    Correct(BadQuery),
     /// Ask the service.
     Serve,
 }
@@ -59,12 +61,15 @@ impl Surface {
             return Verdict::Serve;
         };
         match routes(request.uri().path(), request.uri().query()) {
-            Some(endpoint) => match upgrade::check(request, endpoint) {
+            Ok(Some(endpoint)) => match upgrade::check(request, endpoint) {
                 Ok(accepted) => Verdict::Upgrade(accepted),
                 Err(refusal) => Verdict::Refuse(refusal),
             },
-            None if upgrade::is_upgrade(request.headers()) => Verdict::Refuse(Refusal::UnknownPath),
-            None => Verdict::Serve,
+            Ok(None) if upgrade::is_upgrade(request.headers()) => {
+                Verdict::Refuse(Refusal::UnknownPath)
+            }
+            Ok(None) => Verdict::Serve,
+            Err(bad) => Verdict::Correct(bad),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Tables and generated headers for the handshake check.
 
 use super::*;
+use crate::shard::LegacyView;
 use proptest::prelude::*;
 
 /// The sample request of RFC 6455, section 1.3.
@@ -38,8 +39,9 @@ fn outcome(request: &Request<()>) -> Option<Refusal> {
 
 #[test]
 fn the_sample_of_the_rfc_is_accepted_with_its_key() {
-    let accepted = check(&request(&SAMPLE), Endpoint::Legacy).expect("the sample is sound");
-    assert_eq!(accepted.endpoint, Endpoint::Legacy);
+    let accepted = check(&request(&SAMPLE), Endpoint::Legacy(LegacyView::default()))
+        .expect("the sample is sound");
+    assert_eq!(accepted.endpoint, Endpoint::Legacy(LegacyView::default()));
     let response = accepted.response();
     assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
     assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
@@ -145,7 +147,11 @@ fn the_sub_protocol_is_echoed_when_offered_at_its_endpoint_alone() {
     ] {
         let request = plus(&[("sec-websocket-protocol", offer)]);
         assert_eq!(check(&request, Endpoint::V1).expect("sound").protocol, expected, "{offer}");
-        assert_eq!(check(&request, Endpoint::Legacy).expect("sound").protocol, None, "{offer}");
+        assert_eq!(
+            check(&request, Endpoint::Legacy(LegacyView::default())).expect("sound").protocol,
+            None,
+            "{offer}"
+        );
     }
     let twice = plus(&[("sec-websocket-protocol", "a"), ("sec-websocket-protocol", "lineage.v1")]);
     let response = check(&twice, Endpoint::V1).expect("sound").response();

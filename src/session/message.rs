@@ -8,7 +8,7 @@
 //! unescapes in place, and a handful of short-lived allocations; with its answer a ping takes 1 µs, a subscribe to
 //! two topics 2 µs.
 
-use super::Limits;
+use super::{Limits, Mode, OnLag, Rate, Resume};
 use crate::event::{Class, Json, Pattern};
 use bytes::Bytes;
 use simd_json::Buffers;
@@ -54,14 +54,29 @@ pub(super) struct Message {
 /// A request whose fields are all valid.
 #[derive(Debug, PartialEq)]
 pub(super) enum Request {
-    /// Distinct names in the order given.
-    Subscribe(Vec<Named>),
+    /// To join topics.
+    Subscribe(Asked),
     /// Distinct names in the order given.
     Unsubscribe(Vec<Named>),
     /// With `t` as JSON text.
     Ping(Option<Box<str>>),
+    /// How the connection fares.
+    Stats,
+    /// A token, which nobody needs.
+    Auth,
     /// To an exact topic.
     Publish { topic: String, class: Option<Class>, payload: Json },
+}
+
+/// The fields of a subscribe.
+#[derive(Debug, PartialEq)]
+pub(super) struct Asked {
+    /// Distinct names in the order given.
+    pub(super) names: Vec<Named>,
+    pub(super) mode: Mode,
+    pub(super) wants_snapshot: bool,
+    pub(super) from: Option<Resume>,
+    pub(super) on_lag: Option<OnLag>,
 }
 
 /// One entry of `topics`.
@@ -85,10 +100,6 @@ fn refusal(code: &'static str, message: impl Into<Cow<'static, str>>) -> Refusal
 
 fn bad_request(message: impl Into<Cow<'static, str>>) -> Refusal {
     refusal("bad_request", message)
-}
-
-fn not_supported(message: &'static str) -> Refusal {
-    refusal("not_supported", message)
 }
 
 /// Parses one text message.
@@ -125,6 +136,8 @@ struct Fields<'a, 't, 'i> {
     id: Option<Field<'t, 'i>>,
     topics: Option<Field<'t, 'i>>,
     mode: Option<Field<'t, 'i>>,
+    max_hz: Option<Field<'t, 'i>>,
+    token: Option<Field<'t, 'i>>,
     snapshot: Option<Field<'t, 'i>>,
     from: Option<Field<'t, 'i>>,
     on_lag: Option<Field<'t, 'i>>,
@@ -143,6 +156,8 @@ impl<'a, 't, 'i> Fields<'a, 't, 'i> {
                 "id" => &mut fields.id,
                 "topics" => &mut fields.topics,
                 "mode" => &mut fields.mode,
+                "max_hz" => &mut fields.max_hz,
+                "token" => &mut fields.token,
                 "snapshot" => &mut fields.snapshot,
                 "from" => &mut fields.from,
                 "on_lag" => &mut fields.on_lag,
@@ -164,9 +179,15 @@ impl<'a, 't, 'i> Fields<'a, 't, 'i> {
             "unsubscribe" => Ok(Request::Unsubscribe(self.names(limits)?)),
             "ping" => Ok(Request::Ping(self.t(limits)?)),
             "publish" => self.publish(limits),
-            "stats" => Err(not_supported("op stats is not supported")),
-            "auth" => Err(not_supported("op auth is not supported")),
-            _ => Err(refusal("unknown_op", "op is none of subscribe, unsubscribe, ping, publish")),
+            "stats" => Ok(Request::Stats),
+            "auth" => match self.token {
+                Some(token) if token.value.is_str() => Ok(Request::Auth),
+                _ => Err(bad_request("token is not a string")),
+            },
+            _ => Err(refusal(
+                "unknown_op",
+                "op is none of subscribe, unsubscribe, ping, stats, auth, publish",
+            )),
         }
     }
 
@@ -190,21 +211,46 @@ impl<'a, 't, 'i> Fields<'a, 't, 'i> {
     }
 
     fn subscribe(&self, limits: &Limits) -> Result<Request, Refusal> {
+        let wants_snapshot = match self.snapshot.map(|snapshot| snapshot.value.as_bool()) {
+            None => true,
+            Some(Some(wants)) => wants,
+            Some(None) => return Err(bad_request("snapshot is neither true nor false")),
+        };
+        let on_lag = match self.on_lag.map(|on_lag| on_lag.value.into_string()) {
+            None => None,
+            Some(Some("gap")) => Some(OnLag::Gap),
+            Some(Some("disconnect")) => Some(OnLag::Disconnect),
+            Some(_) => return Err(bad_request("on_lag is neither gap nor disconnect")),
+        };
+        Ok(Request::Subscribe(Asked {
+            names: self.names(limits)?,
+            mode: self.mode()?,
+            wants_snapshot,
+            from: self.from()?,
+            on_lag,
+        }))
+    }
+
+    fn mode(&self) -> Result<Mode, Refusal> {
+        let hz = self.max_hz.map(|hz| hz.value.as_u64().and_then(Rate::of_hz));
+        let Some(rate) = hz.unwrap_or(Some(Rate::DEFAULT)) else {
+            return Err(bad_request("max_hz is none of 1, 2, 5, 10, 20, 50, 100"));
+        };
         match self.mode.map(|mode| mode.value.into_string()) {
-            None | Some(Some("all")) => {}
-            Some(Some("latest")) => return Err(not_supported("mode latest is not supported")),
-            Some(_) => return Err(bad_request("mode is neither all nor latest")),
+            Some(Some("latest")) => Ok(Mode::Latest(rate)),
+            None | Some(Some("all")) if self.max_hz.is_none() => Ok(Mode::All),
+            None | Some(Some("all")) => Err(bad_request("max_hz is for mode latest alone")),
+            Some(_) => Err(bad_request("mode is neither all nor latest")),
         }
-        if self.from.is_some() {
-            return Err(not_supported("from (resume) is not supported"));
-        }
-        if self.on_lag.is_some() {
-            return Err(not_supported("on_lag is not supported"));
-        }
-        if self.snapshot.is_some_and(|snapshot| snapshot.value.as_bool().is_none()) {
-            return Err(bad_request("snapshot is neither true nor false"));
-        }
-        Ok(Request::Subscribe(self.names(limits)?))
+    }
+
+    fn from(&self) -> Result<Option<Resume>, Refusal> {
+        let Some(Field { value, .. }) = self.from else { return Ok(None) };
+        let wrong = || bad_request("from is not an object with a string epoch and an integer pos");
+        let object = value.as_object().ok_or_else(wrong)?;
+        let epoch = object.get("epoch").and_then(|epoch| epoch.into_string()).ok_or_else(wrong)?;
+        let pos = object.get("pos").and_then(|pos| pos.as_u64()).ok_or_else(wrong)?;
+        Ok(Some(Resume { epoch: epoch.into(), pos }))
     }
 
     fn names(&self, limits: &Limits) -> Result<Vec<Named>, Refusal> {
@@ -256,7 +302,7 @@ impl<'a, 't, 'i> Fields<'a, 't, 'i> {
     }
 }
 
-fn named(name: &str, limits: &Limits) -> Named {
+pub(super) fn named(name: &str, limits: &Limits) -> Named {
     let code = match Pattern::parse(name) {
         Ok(pattern) if name.len() <= limits.topic_bytes => {
             if !pattern.has_reserved_kind() {

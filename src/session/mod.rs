@@ -10,12 +10,7 @@
 //!                  └──► Command::Subscribe ──► shard ──► subscribed ──► frame: ack
 //! ```
 //!
-//! A shard owns its sessions, boxed, one per v1 connection, and calls them on its thread; nothing blocks. What a
-//! call costs is said at the files: `message` (in) and `reply` (out).
-//!
-//! **What is understood.** `subscribe` and `unsubscribe` in mode `all`, `ping`, `publish`. `snapshot` is accepted
-//! in a subscribe as true or false and makes no difference: no snapshots are sent. Mode `latest`, `from`,
-//! `on_lag`, `stats` and `auth` are answered with the error `not_supported`; heartbeats are not sent.
+//! A shard owns its sessions, boxed, one per v1 connection; nothing blocks. Costs are said in `message` and `reply`.
 //!
 //! **Errors.** The answer to a message that cannot be obeyed is an `error` whose payload has, in this order,
 //! `code`, `message` (for people), `retryable` and, where that is true, `retry_ms`:
@@ -25,33 +20,37 @@
 //! | `bad_message` | not JSON, no object with a string `op`, or binary: the third in a row closes (4011) |
 //! | `too_big` | a message above the limit; counts as a bad one |
 //! | `bad_request` | a field is missing or has the wrong shape; the message names it |
-//! | `unknown_op`, `not_supported` | the message says what |
+//! | `unknown_op` | the message says what there is |
+//! | `resume_not_first` | `from` in a subscribe that is not the connection's first |
 //! | `bad_topic`, `reserved` | a publish to what is no topic, or to one whose type is a word of the protocol |
 //! | `publishing_disabled` | this connection may not publish |
 //! | `ring_full` | the intake is full; retryable |
 //! | `rate_limited` | too many messages; retryable; the hundredth in a row closes (1008) |
 //!
-//! An ack lists, in the order asked, the topics that were taken; `rejected` follows where some were not, with
-//! `bad_topic`, `reserved`, `too_many_topics`, or, of an unsubscribe, `not_subscribed`.
+//! An ack lists the topics that were taken; `rejected` follows where some were not: `bad_topic`, `reserved`,
+//! `too_many_topics`, `not_conflatable`, `not_subscribed`.
 
+mod ask;
 mod close;
 mod command;
 mod limits;
 mod message;
+mod outcome;
 mod reply;
+mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use close::{CLOSE_CODES, CloseCode, CloseRow};
-pub use command::{Command, Matched, Publish, Subscribe, Unsubscribe};
+pub use command::{Command, Fare, Joined, Matched, OnLag, Publish, Resume, Subscribe, Unsubscribe};
 pub use limits::{Limits, reconnect_window_ms};
 pub use message::RequestId;
-pub use reply::{GapAction, GapReason, gap, shutdown, snapshot_frame};
+pub use reply::{GapAction, GapReason, gap, heartbeat, shutdown, snapshot_frame};
+pub use rules::{Mode, Rate, Rules, Selection};
 
-use crate::event::Pattern;
+use crate::event::Class;
 use limits::Bucket;
-use message::{Message, Named, Request, Unreadable};
-use reply::Entry;
+use message::{Asked, Message, Request, Unreadable};
 use uuid::Uuid;
 
 /// What the session needs to know from outside when it answers.
@@ -71,12 +70,14 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
 }
 
-/// The state of one v1 connection: 64 bytes and its patterns.
+/// The state of one v1 connection: 112 bytes and its patterns.
 #[derive(Debug)]
 pub struct Session {
     id: Uuid,
-    /// Sorted, distinct.
-    patterns: Vec<Pattern>,
+    rules: Rules,
+    on_lag: OnLag,
+    /// A subscribe was read: `from` is no longer possible.
+    has_asked: bool,
     bucket: Bucket,
     /// Patterns of subscribes that were handed to the shard and have not come back: they count for the limit.
     asked: u32,
@@ -100,7 +101,9 @@ impl Session {
     pub fn new(id: Uuid, now_us: u64) -> Self {
         Self {
             id,
-            patterns: Vec::new(),
+            rules: Rules::default(),
+            on_lag: OnLag::Gap,
+            has_asked: false,
             bucket: Bucket::new(now_us),
             asked: 0,
             bad_in_a_row: 0,
@@ -114,10 +117,22 @@ impl Session {
         reply::welcome(&self.id, context, out);
     }
 
-    /// The patterns in effect: sorted, distinct.
+    /// Identity of the connection, as its welcome says.
     #[must_use]
-    pub fn patterns(&self) -> &[Pattern] {
-        &self.patterns
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The patterns in effect, with their modes.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What is to be done when the client is too slow.
+    #[must_use]
+    pub fn on_lag(&self) -> OnLag {
+        self.on_lag
     }
 
     /// What happened since the last call.
@@ -217,8 +232,20 @@ impl Session {
     ) -> Option<Command> {
         let Message { id, request } = message;
         match request {
-            Ok(Request::Subscribe(names)) => {
-                Some(Command::Subscribe(self.admit(id, names, context.limits)))
+            Ok(Request::Subscribe(Asked { from: Some(_), .. })) if self.has_asked => {
+                let message = "from is for the first subscribe of a connection";
+                let code = "resume_not_first";
+                reply::error(id.as_ref(), code, message, None, context.now_us, out);
+                None
+            }
+            Ok(Request::Subscribe(asked)) => {
+                self.has_asked = true;
+                Some(Command::Subscribe(self.admit(id, asked, context.limits)))
+            }
+            Ok(Request::Stats) => Some(Command::Stats(id)),
+            Ok(Request::Auth) => {
+                reply::ack_auth(id.as_ref(), context.now_us, out);
+                None
             }
             Ok(Request::Unsubscribe(names)) => {
                 let (patterns, rejected) = command::split(names);
@@ -259,13 +286,14 @@ impl Session {
     }
 
     /// Holds a subscribe against the limit on patterns: the first ones are taken, the rest rejected.
-    fn admit(&mut self, id: Option<RequestId>, names: Vec<Named>, limits: &Limits) -> Subscribe {
-        let held = self.patterns.len() + self.asked as usize;
+    fn admit(&mut self, id: Option<RequestId>, asked: Asked, limits: &Limits) -> Subscribe {
+        let Asked { names, mode, wants_snapshot, from, on_lag } = asked;
+        let held = self.rules.len() + self.asked as usize;
         let mut room = u32::try_from(limits.topics.saturating_sub(held)).unwrap_or(u32::MAX);
         let mut asked = 0;
         let names = names.into_iter().map(|name| {
             let pattern = name?;
-            if self.patterns.binary_search(&pattern).is_err() {
+            if !self.rules.has(&pattern) {
                 room = room
                     .checked_sub(1)
                     .ok_or_else(|| (pattern.as_str().to_owned(), "too_many_topics"))?;
@@ -275,67 +303,29 @@ impl Session {
         });
         let (patterns, rejected) = command::split(names);
         self.asked += asked;
-        Subscribe { id, patterns, rejected, asked }
+        Subscribe { id, patterns, rejected, asked, mode, wants_snapshot, from, on_lag }
     }
 
-    /// Takes a subscribe into effect and appends its ack. `pos` is the position the stream goes on from; `seq_of`
-    /// says what each of its patterns stands at there.
-    pub fn subscribed(
+    /// Takes a subscribe into effect: from now on [`rules`](Self::rules) has its patterns. `class_of` says what is
+    /// known of a topic; one whose events each matter is rejected in mode `latest`.
+    pub fn join(
         &mut self,
-        subscribe: Subscribe,
-        context: &Context<'_>,
-        pos: u64,
-        seq_of: &mut dyn FnMut(&Pattern) -> Matched,
-        out: &mut Vec<u8>,
+        subscribe: &mut Subscribe,
+        class_of: &mut dyn FnMut(&str) -> Option<Class>,
     ) {
-        let Subscribe { id, patterns, rejected, asked } = subscribe;
-        let entries =
-            patterns.iter().map(|pattern| Entry { pattern, matched: Some(seq_of(pattern)) });
-        reply::ack_topics(id.as_ref(), "subscribe", pos, entries, &rejected, context.now_us, out);
-        self.asked = self.asked.saturating_sub(asked);
-        self.patterns.extend(patterns);
-        self.patterns.sort_unstable();
-        self.patterns.dedup();
-    }
-
-    /// Takes an unsubscribe into effect and appends its ack; `pos` is the position from which on nothing of what
-    /// was left is sent. Patterns match by their text; what is not in the set is rejected `not_subscribed`.
-    pub fn unsubscribed(
-        &mut self,
-        unsubscribe: Unsubscribe,
-        context: &Context<'_>,
-        pos: u64,
-        out: &mut Vec<u8>,
-    ) {
-        let Unsubscribe { id, patterns, mut rejected } = unsubscribe;
-        let (left, unknown): (Vec<_>, Vec<_>) =
-            patterns.into_iter().partition(|pattern| self.patterns.binary_search(pattern).is_ok());
-        rejected
-            .extend(unknown.iter().map(|pattern| (pattern.as_str().to_owned(), "not_subscribed")));
-        let entries = left.iter().map(|pattern| Entry { pattern, matched: None });
-        reply::ack_topics(id.as_ref(), "unsubscribe", pos, entries, &rejected, context.now_us, out);
-        let left: std::collections::HashSet<Pattern> = left.into_iter().collect();
-        self.patterns.retain(|pattern| !left.contains(pattern));
-    }
-
-    /// Appends the answer to a publish: an ack with the head position after which the event comes, or an error
-    /// with the code that names why it was not taken (`ring_full` may be tried again).
-    pub fn published(
-        &self,
-        publish: &Publish,
-        outcome: Result<u64, &'static str>,
-        context: &Context<'_>,
-        out: &mut Vec<u8>,
-    ) {
-        let id = publish.id.as_ref();
-        match outcome {
-            Ok(pos) => reply::ack_publish(id, pos, context.now_us, out),
-            Err(code) => {
-                let is_full = code == "ring_full";
-                let retry_ms = is_full.then_some(context.limits.ring_full_retry_ms);
-                let message = if is_full { "intake is full" } else { "event was not taken" };
-                reply::error(id, code, message, retry_ms, context.now_us, out);
+        let Subscribe { patterns, rejected, asked, mode, on_lag, .. } = subscribe;
+        self.asked = self.asked.saturating_sub(*asked);
+        self.on_lag = on_lag.unwrap_or(self.on_lag);
+        patterns.retain(|pattern| {
+            let class = if pattern.is_exact() { class_of(pattern.as_str()) } else { None };
+            let is_possible = class.is_none_or(|class| mode.applies_to(class));
+            if !is_possible {
+                rejected.push((pattern.as_str().to_owned(), "not_conflatable"));
             }
+            is_possible
+        });
+        for pattern in patterns.iter() {
+            self.rules.add(pattern.clone(), *mode);
         }
     }
 }

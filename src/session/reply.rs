@@ -8,9 +8,9 @@
 //! default limits admit is answered with 115 KiB.
 
 use super::message::{Rejected, RequestId};
-use super::{Context, Matched};
+use super::{Context, Fare, Joined, Matched};
 use crate::encode::frame;
-use crate::event::{Class, Pattern};
+use crate::event::Pattern;
 use uuid::Uuid;
 
 /// Why events of a topic are missing.
@@ -20,6 +20,10 @@ pub enum GapReason {
     Slow,
     /// The log went on past what the client had.
     Overrun,
+    /// The position to resume from is out of the log's reach: `from` is 0.
+    Expired,
+    /// The position to resume from is of an earlier run of the server: `from` and `to` are 0.
+    Restart,
 }
 
 /// How a client makes good for a gap.
@@ -29,17 +33,6 @@ pub enum GapAction {
     Snapshot,
     /// By resuming from a position that it has.
     Resume,
-}
-
-impl GapAction {
-    /// What fits topics of this class.
-    #[must_use]
-    pub fn of(class: Class) -> Self {
-        match class {
-            Class::State => Self::Snapshot,
-            Class::Event => Self::Resume,
-        }
-    }
 }
 
 /// Says that the events `from` to `to` (seqs, both included) of `topic` will not come.
@@ -62,6 +55,8 @@ pub fn gap(
     json.extend_from_slice(match reason {
         GapReason::Slow => b",\"reason\":\"slow\"",
         GapReason::Overrun => b",\"reason\":\"overrun\"",
+        GapReason::Expired => b",\"reason\":\"expired\"",
+        GapReason::Restart => b",\"reason\":\"restart\"",
     });
     json.extend_from_slice(match action {
         GapAction::Snapshot => b",\"action\":\"snapshot\"",
@@ -71,18 +66,28 @@ pub fn gap(
 }
 
 /// Makes the `snapshot` message of an event out of its v1 message (the frame's payload, without the WebSocket
-/// header): only the value of the leading `type` differs.
+/// header): the value of the leading `type` differs, and `prev`, which a conflated event has, is left out.
 ///
 /// # Panics
 /// When `event` is not a v1 message, which starts with its `type`.
 pub fn snapshot_frame(event: &[u8], out: &mut Vec<u8>) {
+    const PREV: &[u8] = b",\"prev\":";
     let rest = event
         .strip_prefix(b"{\"type\":\"")
         .and_then(|rest| rest.iter().position(|&byte| byte == b'"').map(|end| &rest[end..]))
         .expect("a v1 message starts with its type");
     let mut json = Vec::with_capacity(rest.len() + 20);
     json.extend_from_slice(b"{\"type\":\"snapshot");
-    json.extend_from_slice(rest);
+    // Neither type nor topic has a comma, so the third one stands behind the seq.
+    let seq_end = rest.iter().enumerate().filter(|(_, byte)| **byte == b',').nth(2);
+    match seq_end.map(|(at, _)| rest.split_at(at)) {
+        Some((head, tail)) if tail.starts_with(PREV) => {
+            let digits = tail[PREV.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+            json.extend_from_slice(head);
+            json.extend_from_slice(&tail[PREV.len() + digits..]);
+        }
+        _ => json.extend_from_slice(rest),
+    }
     frame::text(&json, out);
 }
 
@@ -172,13 +177,19 @@ pub(super) struct Entry<'a> {
 pub(super) fn ack_topics<'a>(
     id: Option<&RequestId>,
     op: &str,
-    pos: u64,
+    joined: Joined,
     entries: impl Iterator<Item = Entry<'a>>,
     rejected: &[Rejected],
     now_us: u64,
     out: &mut Vec<u8>,
 ) {
-    let mut json = ack(id, op, pos);
+    let mut json = ack(id, op);
+    match joined.recovered {
+        None => {}
+        Some(true) => json.extend_from_slice(b",\"recovered\":true"),
+        Some(false) => json.extend_from_slice(b",\"recovered\":false"),
+    }
+    member(&mut json, "pos", joined.pos);
     json.extend_from_slice(b",\"topics\":");
     list(&mut json, entries, |json, entry| {
         let key = if entry.pattern.is_exact() { "topic" } else { "pattern" };
@@ -204,14 +215,68 @@ pub(super) fn ack_topics<'a>(
 }
 
 pub(super) fn ack_publish(id: Option<&RequestId>, pos: u64, now_us: u64, out: &mut Vec<u8>) {
-    close(ack(id, "publish", pos), now_us, out);
+    let mut json = ack(id, "publish");
+    member(&mut json, "pos", pos);
+    close(json, now_us, out);
 }
 
-fn ack(id: Option<&RequestId>, op: &str, pos: u64) -> Vec<u8> {
+/// The answer to a token where nobody needs one.
+pub(super) fn ack_auth(id: Option<&RequestId>, now_us: u64, out: &mut Vec<u8>) {
+    let mut json = ack(id, "auth");
+    json.extend_from_slice(b",\"required\":false");
+    close(json, now_us, out);
+}
+
+pub(super) fn ack_stats(
+    id: Option<&RequestId>,
+    topics: usize,
+    fare: &Fare,
+    now_us: u64,
+    out: &mut Vec<u8>,
+) {
+    let mut json = ack(id, "stats");
+    member(&mut json, "age_ms", fare.age_ms);
+    member(&mut json, "topics", topics as u64);
+    json.extend_from_slice(b",\"lag\":{\"events\":");
+    integer(&mut json, fare.lag_events);
+    member(&mut json, "bytes", fare.lag_bytes);
+    member(&mut json, "ms", fare.lag_ms);
+    json.push(b'}');
+    member(&mut json, "gaps", fare.gaps);
+    member(&mut json, "conflated", fare.conflated);
+    close(json, now_us, out);
+}
+
+/// Says that everything up to `pos` was sent, and the newest seqs of the topics that moved since the last heartbeat,
+/// unless they are too many.
+pub fn heartbeat<'a>(
+    pos: u64,
+    heads: Option<impl Iterator<Item = (&'a str, u64)>>,
+    now_us: u64,
+    out: &mut Vec<u8>,
+) {
+    let mut json = open("heartbeat");
+    json.extend_from_slice(b",\"payload\":{\"pos\":");
+    integer(&mut json, pos);
+    if let Some(heads) = heads {
+        json.extend_from_slice(b",\"heads\":{");
+        for (place, (topic, seq)) in heads.enumerate() {
+            if place > 0 {
+                json.push(b',');
+            }
+            string(&mut json, topic);
+            json.push(b':');
+            integer(&mut json, seq);
+        }
+        json.push(b'}');
+    }
+    close(json, now_us, out);
+}
+
+fn ack(id: Option<&RequestId>, op: &str) -> Vec<u8> {
     let mut json = answer("ack", id);
     json.extend_from_slice(b"\"op\":");
     string(&mut json, op);
-    member(&mut json, "pos", pos);
     json
 }
 

@@ -57,11 +57,16 @@ impl Desk {
 
     /// Says a subscribe, lets it take effect and gives the ack.
     fn subscribe(&mut self, text: &str) -> String {
-        let Some(Command::Subscribe(subscribe)) = self.say(text).0 else {
+        let Some(Command::Subscribe(mut subscribe)) = self.say(text).0 else {
             panic!("no subscribe: {text}")
         };
+        let joined = Joined { pos: 81_300, recovered: subscribe.from.as_ref().map(|_| true) };
         let ((), frames) = self.with(|session, context, out| {
-            session.subscribed(subscribe, context, 81_300, &mut stand, out);
+            session.join(&mut subscribe, &mut |name| {
+                name.starts_with("trade").then_some(Class::Event)
+            });
+            let stands: Vec<Matched> = subscribe.patterns().iter().map(stand).collect();
+            session.subscribed(&subscribe, context, joined, &stands, out);
         });
         frames.concat()
     }
@@ -75,8 +80,9 @@ impl Desk {
             .concat()
     }
 
-    fn names(&self) -> Vec<&str> {
-        self.session.patterns().iter().map(Pattern::as_str).collect()
+    fn names(&self) -> Vec<String> {
+        let patterns = self.session.rules().patterns();
+        patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
     }
 }
 
@@ -207,19 +213,22 @@ fn what_cannot_be_obeyed_is_refused_with_a_code_and_the_name_of_the_trouble() {
     let long_t = format!(r#"{{"op":"ping","t":"{}"}}"#, "x".repeat(63));
     for (text, code, word) in [
         (r#"{"op":"dance"}"#, "unknown_op", "op"),
-        (r#"{"op":"stats"}"#, "not_supported", "stats"),
-        (r#"{"op":"auth","token":"x"}"#, "not_supported", "auth"),
+        (r#"{"op":"auth"}"#, "bad_request", "token"),
+        (r#"{"op":"auth","token":7}"#, "bad_request", "token"),
         (
-            r#"{"op":"subscribe","topics":["*"],"mode":"latest","max_hz":10}"#,
-            "not_supported",
-            "latest",
+            r#"{"op":"subscribe","topics":["*"],"mode":"latest","max_hz":3}"#,
+            "bad_request",
+            "max_hz",
         ),
+        (r#"{"op":"subscribe","topics":["*"],"max_hz":10}"#, "bad_request", "max_hz"),
+        (r#"{"op":"subscribe","topics":["*"],"from":{"epoch":"k3f9"}}"#, "bad_request", "from"),
+        (r#"{"op":"subscribe","topics":["*"],"from":"k3f9.1"}"#, "bad_request", "from"),
         (
-            r#"{"op":"subscribe","topics":["*"],"from":{"epoch":"k3f9","pos":1}}"#,
-            "not_supported",
+            r#"{"op":"subscribe","topics":["*"],"from":{"epoch":"k3f9","pos":-1}}"#,
+            "bad_request",
             "from",
         ),
-        (r#"{"op":"subscribe","topics":["*"],"on_lag":"disconnect"}"#, "not_supported", "on_lag"),
+        (r#"{"op":"subscribe","topics":["*"],"on_lag":"wait"}"#, "bad_request", "on_lag"),
         (r#"{"op":"subscribe","topics":["*"],"mode":"some"}"#, "bad_request", "mode"),
         (r#"{"op":"subscribe","topics":["*"],"mode":1}"#, "bad_request", "mode"),
         (r#"{"op":"subscribe","topics":["*"],"snapshot":"yes"}"#, "bad_request", "snapshot"),
@@ -296,8 +305,8 @@ fn publishing_is_refused_where_it_is_not_enabled() {
 fn gaps_snapshots_and_the_shutdown_are_rendered_in_the_words_of_the_protocol() {
     let mut out = Vec::new();
     let (slow, overrun) = (GapReason::Slow, GapReason::Overrun);
-    gap("market:BTC-USD", 5014, 5120, slow, GapAction::of(Class::State), NOW_US, &mut out);
-    gap("arena", 1, 2, overrun, GapAction::of(Class::Event), NOW_US, &mut out);
+    gap("market:BTC-USD", 5014, 5120, slow, GapAction::Snapshot, NOW_US, &mut out);
+    gap("arena", 1, 2, overrun, GapAction::Resume, NOW_US, &mut out);
     shutdown(reconnect_window_ms(1200), NOW_US, &mut out);
     let event = r#"{"type":"market","topic":"market:BTC-USD","seq":5012,"pos":81299,"us":1,"payload":{"type":"market"},"timestamp":0}"#;
     snapshot_frame(event.as_bytes(), &mut out);

@@ -4,21 +4,18 @@
 //! the socket on a list of its own, because readiness is told once: bytes and the end behind them are one event. Messages go to the session, to the mounted handler, or, on a legacy
 //! connection, nowhere but into a counter.
 
-use super::connections::{Flags, NONE};
-use super::group::Key;
+use super::connections::{Flags, NONE, number};
 use super::inbound::{Fed, Half};
+use super::lanes::Lane;
 use super::output::{ACK_BYTES_MAX, CONTROL_BYTES_MAX};
-use super::{Lane, Shard, Transport, slice};
+use super::{Shard, Transport, slice};
 use crate::encode::frame;
-use crate::event::{Body, Event, Pattern, TopicError};
-use crate::session::{CLOSE_CODES, CloseCode, Command, Context, Matched, Publish, Session};
+use crate::event::{Body, Event, TopicError};
+use crate::session::{CLOSE_CODES, CloseCode, Command, Context, Fare, Publish, RequestId};
 use crate::telemetry::{EngineCounter, ShardCounter};
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use tokio_tungstenite::tungstenite::Message;
 
-/// Subscription changes that may wait for a connection's cursor.
-const COMMANDS_MAX: usize = 16;
 /// Bytes read and thrown away after our close frame, so that no RST overtakes it.
 const DRAINED_BYTES_MAX: usize = 1 << 20;
 
@@ -81,7 +78,7 @@ impl<T: Transport> Shard<T> {
         let flags = &mut self.connections.flags[k];
         if !flags.has(Flags::AGAIN) {
             flags.set(Flags::AGAIN);
-            self.again.push(u32::try_from(k).expect("slots are numbered in 32 bits"));
+            self.again.push(number(k));
         }
     }
 
@@ -100,7 +97,7 @@ impl<T: Transport> Shard<T> {
 
     /// Takes bytes from the peer in.
     pub(super) fn feed(&mut self, k: usize, bytes: &[u8]) {
-        self.connections.heard_s[k] = self.second();
+        self.connections.heard_s[k] = self.millisecond() / 1_000;
         self.connections.flags[k].clear(Flags::PINGED);
         let is_custom = self.connections.flags[k].has(Flags::CUSTOM);
         let kept = self.connections.cold[k].as_deref_mut().and_then(|cold| cold.half.take());
@@ -121,12 +118,18 @@ impl<T: Transport> Shard<T> {
             Fed::Half => self.connections.cold(k).half = Some(half),
             Fed::Stopped | Fed::ClosedByPeer | Fed::Violation(_) => {}
         }
-        // Pongs first: they answer what came before or between the messages.
-        if !replies.is_empty() {
-            pongs.extend_from_slice(&replies);
+        if fed == Fed::ClosedByPeer {
+            // The answer to the close frame stands among the pongs, and is the last that may be sent.
+            std::mem::swap(&mut pongs, &mut replies);
         }
-        let limit = if replies.is_empty() { CONTROL_BYTES_MAX } else { ACK_BYTES_MAX };
-        self.finish_feed(k, fed, verdict, &mut pongs, if is_custom { usize::MAX } else { limit });
+        // Else pongs first: they answer what came before or between the messages.
+        pongs.extend_from_slice(&replies);
+        let limit = match self.connections.flags[k] {
+            flags if flags.has(Flags::CUSTOM) => usize::MAX,
+            flags if flags.has(Flags::V1) => ACK_BYTES_MAX,
+            _ => CONTROL_BYTES_MAX,
+        };
+        self.finish_feed(k, fed, verdict, &mut pongs, limit);
         self.pongs = pongs;
         self.replies = replies;
     }
@@ -207,6 +210,7 @@ impl<T: Transport> Shard<T> {
         match command? {
             Command::Publish(publish) => self.publish(k, &publish, replies),
             Command::Close(code, reason) => return Some((code, reason)),
+            Command::Stats(id) => self.stats(k, id.as_ref(), replies),
             command => return self.change_subscription(k, command, replies),
         }
         None
@@ -217,7 +221,7 @@ impl<T: Transport> Shard<T> {
         Context {
             now_us: self.now_us,
             epoch: &self.epoch,
-            head: self.readers[Lane::V1 as usize].head(),
+            head: self.readers[Lane::V1].head(),
             lag_events,
             may_publish,
             limits: &self.options.limits,
@@ -226,15 +230,39 @@ impl<T: Transport> Shard<T> {
 
     /// Events of a connection's own topics that it has not been sent.
     fn lag_events(&self, k: usize) -> u64 {
-        let g = self.connections.group[k];
-        if g == NONE || self.unsent_bytes(k) == 0 {
-            return 0;
-        }
-        let reader = &self.readers[Lane::V1 as usize];
         let mut events = 0;
-        let range = self.connections.cursor[k]..reader.head();
-        slice::for_each_wanted(self.groups.at(g), reader, range, |_, _| events += 1);
+        let mut nth = 0;
+        while let Some(s) = self.connections.slot_of(k, nth) {
+            nth += 1;
+            let g = self.connections.group[s];
+            if g != NONE && self.unsent_bytes(s) > 0 {
+                let group = self.groups.at(g);
+                let reader = &self.readers[group.key.lane];
+                let range = self.connections.cursor[s]..reader.head();
+                slice::for_each_wanted(group, reader, range, |_, _| events += 1);
+            }
+        }
         events
+    }
+
+    /// How a connection fares.
+    pub(super) fn fare(&self, k: usize) -> Fare {
+        let cold = self.connections.cold[k].as_deref();
+        Fare {
+            age_ms: u64::from(self.millisecond().saturating_sub(self.connections.born_ms[k])),
+            lag_events: self.lag_events(k),
+            lag_bytes: self.owed_bytes(k),
+            lag_ms: self.lag_us(k) / 1_000,
+            gaps: cold.map_or(0, |cold| cold.gaps),
+            conflated: cold.map_or(0, |cold| cold.conflated),
+        }
+    }
+
+    fn stats(&self, k: usize, id: Option<&RequestId>, replies: &mut Vec<u8>) {
+        let session = self.connections.cold[k].as_deref().and_then(|cold| cold.session.as_deref());
+        if let Some(session) = session {
+            session.stats(id, &self.fare(k), &self.context(0, false), replies);
+        }
     }
 
     fn publish(&mut self, k: usize, publish: &Publish, replies: &mut Vec<u8>) {
@@ -243,7 +271,7 @@ impl<T: Transport> Shard<T> {
                 let body = Body::External(publish.payload.clone());
                 self.publisher
                     .publish(Event { topic, key: 0, time_us: self.clock.now_us(), body })
-                    .map(|()| self.readers[Lane::V1 as usize].head())
+                    .map(|()| self.readers[Lane::V1].head())
                     .map_err(|_| "ring_full")
             }
             Err(TopicError::ClassConflict) => Err("class_conflict"),
@@ -261,124 +289,6 @@ impl<T: Transport> Shard<T> {
             self.connections.cold[k].as_deref().and_then(|cold| cold.session.as_deref())
         {
             session.published(publish, outcome, &context, replies);
-        }
-    }
-
-    /// A subscription changes at the head seen now: at once for who is there, else when its cursor is.
-    fn change_subscription(
-        &mut self,
-        k: usize,
-        command: Command,
-        replies: &mut Vec<u8>,
-    ) -> Option<(CloseCode, &'static str)> {
-        let at = self.readers[Lane::V1 as usize].head();
-        let has_commands =
-            self.connections.cold[k].as_deref().is_some_and(|cold| !cold.commands.is_empty());
-        if !has_commands
-            && self.unsent_bytes(k) == 0
-            && !self.connections.flags[k].has(Flags::LAGGARD)
-        {
-            self.apply(k, command, at, replies);
-            return None;
-        }
-        let commands = &mut self.connections.cold(k).commands;
-        if commands.len() == COMMANDS_MAX {
-            self.telemetry.add(ShardCounter::ControlOverflows, 1);
-            return Some((CloseCode::Policy, "policy too many subscription changes wait"));
-        }
-        commands.push_back((at, command));
-        self.become_laggard(k);
-        self.run_soon(k);
-        None
-    }
-
-    /// The cursor of a laggard stands at `at`, where its next subscription change takes effect.
-    pub(super) fn apply_next_command(&mut self, k: usize, at: u64) {
-        let next =
-            self.connections.cold[k].as_deref_mut().and_then(|cold| cold.commands.pop_front());
-        let Some((_, command)) = next else { return };
-        let mut replies = std::mem::take(&mut self.replies);
-        replies.clear();
-        self.apply(k, command, at, &mut replies);
-        self.reply_within(k, &replies, ACK_BYTES_MAX);
-        self.replies = replies;
-    }
-
-    fn apply(&mut self, k: usize, command: Command, at: u64, replies: &mut Vec<u8>) {
-        let Some(mut session) =
-            self.connections.cold[k].as_deref_mut().and_then(|cold| cold.session.take())
-        else {
-            return;
-        };
-        let context = self.context(0, false);
-        match command {
-            Command::Subscribe(subscribe) => {
-                let seqs = self.seqs_at(at);
-                let mut seq_of = |pattern: &Pattern| self.matched(pattern, &seqs);
-                session.subscribed(subscribe, &context, at, &mut seq_of, replies);
-                self.connections.cold(k).is_ack_queued = true;
-            }
-            Command::Unsubscribe(unsubscribe) => {
-                session.unsubscribed(unsubscribe, &context, at, replies)
-            }
-            Command::Publish(_) | Command::Close(..) => {}
-        }
-        self.regroup(k, &session, at);
-        self.connections.cold(k).session = Some(session);
-    }
-
-    /// Seqs of topics that have records at or above `at`, as they were there.
-    fn seqs_at(&self, at: u64) -> HashMap<u16, u64> {
-        let reader = &self.readers[Lane::V1 as usize];
-        let mut seqs = HashMap::new();
-        slice::for_each(reader, at..reader.head(), |_, record| {
-            seqs.entry(record.topic).or_insert(record.seq - 1);
-        });
-        seqs
-    }
-
-    fn matched(&self, pattern: &Pattern, seqs: &HashMap<u16, u64>) -> Matched {
-        if pattern.is_exact() {
-            let index = self.topics.find(pattern.as_str()).map(crate::event::Topic::index);
-            let newest = index.and_then(|index| self.groups.seqs.get(usize::from(index)).copied());
-            let seq = index.and_then(|index| seqs.get(&index).copied()).or(newest).unwrap_or(0);
-            return Matched::Topic { seq };
-        }
-        let known = u16::try_from(self.groups.known().min(u32::from(u16::MAX))).unwrap_or(u16::MAX);
-        let names =
-            (0..known).map(|index| &self.topics.info(crate::event::Topic::from_index(index)).name);
-        Matched::Pattern { count: names.filter(|name| pattern.matches(name)).count() as u64 }
-    }
-
-    /// Moves a connection whose cursor is at `at` into the group of its patterns.
-    fn regroup(&mut self, k: usize, session: &Session, at: u64) {
-        let was_laggard = self.connections.flags[k].has(Flags::LAGGARD);
-        if session.patterns().is_empty() {
-            self.leave_group(k);
-            self.note_subscribed();
-            if was_laggard {
-                self.become_laggard(k);
-            }
-            return;
-        }
-        let head = self.readers[Lane::V1 as usize].head();
-        let key = Key { lane: Lane::V1, patterns: session.patterns().into() };
-        let g = self.groups.find_or_make(key, &self.readers[Lane::V1 as usize]);
-        if self.connections.group[k] == g {
-            return;
-        }
-        self.leave_group(k);
-        self.join(k, g, at);
-        self.note_subscribed();
-        if was_laggard {
-            self.become_laggard(k);
-            let mut unsent = 0;
-            let reader = &self.readers[Lane::V1 as usize];
-            let group = self.groups.at(g);
-            slice::for_each_wanted(group, reader, at..head, |_, record| {
-                unsent += u64::from(record.length)
-            });
-            self.connections.cold(k).sent_total = group.total_bytes - unsent;
         }
     }
 }

@@ -1,8 +1,12 @@
 //! The connections of one shard: hot state in parallel arrays, cold state in a box.
 //!
-//! A visit of the sweep touches one entry of `flags`, `cursor` and `socket`; an idle legacy client costs 34 bytes
-//! here and has no box at all. Slots are numbered; a slot freed inside an event batch is not reused before the
-//! batch ends, because arrivals are admitted between batches only.
+//! A visit of the sweep touches one entry of `flags`, `cursor` and `socket`; an idle legacy client costs 38 bytes
+//! here and has no box at all. Slots are numbered; a slot freed inside an event batch is not reused for another
+//! socket before the batch ends, because arrivals are admitted between batches only.
+//!
+//! A connection has one cursor for each lane it reads. The first is in its own slot; each further one has a *shadow*,
+//! a slot without a socket that names its owner. What waits to be written, and whether the connection is a laggard,
+//! is the owner's affair.
 
 use super::Seat;
 use super::inbound::Half;
@@ -36,6 +40,16 @@ impl Flags {
     pub(super) const CUSTOM: Self = Self(128);
     /// The peer sends nothing more: what is there is read to its end, for no further readiness will be told.
     pub(super) const ENDED: Self = Self(256);
+    /// A further cursor of the connection in the slot of its owner.
+    pub(super) const SHADOW: Self = Self(512);
+    /// Counted among those with a subscription.
+    pub(super) const SUBSCRIBED: Self = Self(1024);
+    /// Has a snapshot under way that counts for the limit.
+    pub(super) const SNAPSHOT: Self = Self(2048);
+    /// Waits for its turn to be sent a snapshot.
+    pub(super) const QUEUED: Self = Self(4096);
+    /// A legacy client of the nested form.
+    pub(super) const NESTED: Self = Self(8192);
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -79,6 +93,14 @@ pub(super) struct Cold {
     pub(super) session: Option<Box<Session>>,
     /// Subscription changes that take effect when the cursor reaches their position.
     pub(super) commands: VecDeque<(u64, Command)>,
+    /// Slots of the further cursors.
+    pub(super) shadows: Vec<u32>,
+    /// Below this position of the v1 lane it catches up with what it missed before it came back.
+    pub(super) resumed_below: u64,
+    /// Gap notices that were queued for it.
+    pub(super) gaps: u64,
+    /// Events of state topics that gap notices named.
+    pub(super) conflated: u64,
     /// Group bytes that were sent or skipped, on the group's scale: what is missing to its total is the lag.
     pub(super) sent_total: u64,
     /// When something was last written, microseconds.
@@ -109,6 +131,11 @@ impl Cold {
 /// No group, no place.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// The number of a slot.
+pub(super) fn number(k: usize) -> u32 {
+    u32::try_from(k).expect("slots are numbered in 32 bits")
+}
+
 /// The arrays.
 #[derive(Debug)]
 pub(super) struct Connections<T> {
@@ -120,22 +147,29 @@ pub(super) struct Connections<T> {
     pub(super) place: Vec<u32>,
     /// Second of the shard's clock at which the peer was last heard.
     pub(super) heard_s: Vec<u32>,
+    /// Millisecond of the shard's clock at which it was admitted; of a shadow the slot of its owner.
+    pub(super) born_ms: Vec<u32>,
     pub(super) flags: Vec<Flags>,
     pub(super) cold: Vec<Option<Box<Cold>>>,
     free: Vec<u32>,
     open: usize,
 }
 
+/// Slots that the arrays have room for from the start. What is not touched is not resident, and arrays that never move
+/// leave no outgrown copies of themselves behind.
+const ROOM: usize = 16_384;
+
 impl<T> Default for Connections<T> {
     fn default() -> Self {
         Self {
-            socket: Vec::new(),
-            cursor: Vec::new(),
-            group: Vec::new(),
-            place: Vec::new(),
-            heard_s: Vec::new(),
-            flags: Vec::new(),
-            cold: Vec::new(),
+            socket: Vec::with_capacity(ROOM),
+            cursor: Vec::with_capacity(ROOM),
+            group: Vec::with_capacity(ROOM),
+            place: Vec::with_capacity(ROOM),
+            heard_s: Vec::with_capacity(ROOM),
+            born_ms: Vec::with_capacity(ROOM),
+            flags: Vec::with_capacity(ROOM),
+            cold: Vec::with_capacity(ROOM),
             free: Vec::new(),
             open: 0,
         }
@@ -144,35 +178,81 @@ impl<T> Default for Connections<T> {
 
 impl<T> Connections<T> {
     /// Puts a socket into a free slot.
-    pub(super) fn insert(&mut self, socket: T, flags: Flags, heard_s: u32) -> usize {
+    pub(super) fn insert(&mut self, socket: T, flags: Flags, born_ms: u32) -> usize {
         self.open += 1;
+        let k = self.slot();
+        self.socket[k] = Some(socket);
+        self.flags[k] = flags;
+        self.heard_s[k] = born_ms / 1_000;
+        self.born_ms[k] = born_ms;
+        k
+    }
+
+    /// A free slot, as it is when it is free.
+    fn slot(&mut self) -> usize {
         if let Some(slot) = self.free.pop() {
-            let k = slot as usize;
-            self.socket[k] = Some(socket);
-            self.flags[k] = flags;
-            self.heard_s[k] = heard_s;
-            return k;
+            return slot as usize;
         }
-        self.socket.push(Some(socket));
+        let k = self.socket.len();
+        self.socket.push(None);
         self.cursor.push(0);
         self.group.push(NONE);
         self.place.push(NONE);
-        self.heard_s.push(heard_s);
-        self.flags.push(flags);
+        self.heard_s.push(0);
+        self.born_ms.push(0);
+        self.flags.push(Flags::default());
         self.cold.push(None);
-        self.socket.len() - 1
+        k
     }
 
-    /// Frees a slot and gives the socket back; the caller has taken it out of its group.
+    /// Gives a connection a further cursor, which stands in no group.
+    pub(super) fn insert_shadow(&mut self, owner: usize) -> usize {
+        let s = self.slot();
+        self.born_ms[s] = number(owner);
+        self.flags[s] = Flags::SHADOW;
+        if self.flags[owner].has(Flags::LAGGARD) {
+            self.flags[s].set(Flags::LAGGARD);
+        }
+        self.cold(owner).shadows.push(number(s));
+        s
+    }
+
+    /// Frees the slot of a further cursor; the caller has taken it out of its group.
+    pub(super) fn remove_shadow(&mut self, s: usize) {
+        let owner = self.owner(s);
+        if let Some(cold) = self.cold[owner].as_deref_mut() {
+            cold.shadows.retain(|&shadow| shadow != number(s));
+        }
+        self.release(s);
+    }
+
+    /// Frees a slot and gives the socket back; the caller has taken it out of its groups, and its shadows away.
     pub(super) fn remove(&mut self, k: usize) -> Option<T> {
         let socket = self.socket[k].take()?;
         self.open -= 1;
+        self.release(k);
+        Some(socket)
+    }
+
+    fn release(&mut self, k: usize) {
         self.cold[k] = None;
         self.group[k] = NONE;
         self.place[k] = NONE;
         self.flags[k] = Flags::default();
-        self.free.push(u32::try_from(k).expect("slots are numbered in 32 bits"));
-        Some(socket)
+        self.free.push(number(k));
+    }
+
+    /// The connection that a slot belongs to.
+    pub(super) fn owner(&self, k: usize) -> usize {
+        if self.flags[k].has(Flags::SHADOW) { self.born_ms[k] as usize } else { k }
+    }
+
+    /// The `nth` slot of a connection: its own, then its shadows.
+    pub(super) fn slot_of(&self, owner: usize, nth: usize) -> Option<usize> {
+        match nth {
+            0 => Some(owner),
+            _ => self.cold[owner].as_deref()?.shadows.get(nth - 1).map(|&shadow| shadow as usize),
+        }
     }
 
     /// The cold state, made when it is first needed.

@@ -1,6 +1,7 @@
-//! Finished sockets on their way from the front door to a shard.
+//! Finished sockets on their way from the front door to a shard, and inquiries of operators on theirs.
 
-use super::Seat;
+use super::{Inquiry, Seat};
+use crate::event::Pattern;
 use crate::sync::{Flag, Gauge};
 use crate::wake::Wake;
 use bytes::Bytes;
@@ -10,16 +11,27 @@ use std::sync::Arc;
 
 /// Sockets that may wait for one shard.
 const INBOX_ARRIVALS_MAX: usize = 4_096;
+/// Inquiries that may wait for one shard.
+const INBOX_INQUIRIES_MAX: usize = 16;
 
 /// What a connection speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// The legacy firehose: read only.
-    Legacy,
+    Legacy(LegacyView),
     /// The v1 protocol.
     V1,
     /// The handler an embedding program mounted (`examples/echo.rs`).
     Custom,
+}
+
+/// What of the legacy firehose a client gets, and in which form.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LegacyView {
+    /// `{"market":{…}}` in place of `{"type":"market",…}`.
+    pub is_nested: bool,
+    /// The topics; none: all of them.
+    pub patterns: Option<Box<[Pattern]>>,
 }
 
 /// An upgraded connection.
@@ -41,6 +53,7 @@ pub struct Arrival<T = TcpStream> {
 #[derive(Debug)]
 pub(super) struct Inbox<T> {
     pub(super) arrivals: ArrayQueue<Arrival<T>>,
+    pub(super) inquiries: ArrayQueue<Inquiry>,
     /// Connections of the shard, those in the inbox included.
     pub(super) open: Gauge,
     has_news: Flag,
@@ -50,6 +63,7 @@ impl<T> Inbox<T> {
     fn new() -> Self {
         Self {
             arrivals: ArrayQueue::new(INBOX_ARRIVALS_MAX),
+            inquiries: ArrayQueue::new(INBOX_INQUIRIES_MAX),
             open: Gauge::new(),
             has_news: Flag::new(),
         }
@@ -93,6 +107,24 @@ impl<T> Dispatch<T> {
         }
     }
 
+    /// Asks a shard, and wakes it.
+    ///
+    /// # Errors
+    /// The inquiry, when too many wait there.
+    ///
+    /// # Panics
+    /// When there is no such shard.
+    pub fn ask(&self, shard: usize, inquiry: Inquiry) -> Result<(), Inquiry> {
+        self.inboxes[shard].inquiries.push(inquiry)?;
+        self.wake.nudge(shard);
+        Ok(())
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.inboxes.len()
+    }
+
     /// Connections open or waiting in an inbox.
     pub fn open(&self) -> usize {
         self.inboxes
@@ -110,6 +142,7 @@ impl<T> Dispatch<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::Sort;
 
     fn arrival() -> Arrival<()> {
         Arrival {
@@ -140,6 +173,34 @@ mod tests {
         dispatch.inboxes[1].open.subtract(1);
         dispatch.place(arrival()).expect("there is room");
         assert_eq!(open(&dispatch), [3, 2, 2], "whose connection ended is next");
+    }
+
+    #[test]
+    fn sixteen_inquiries_wait_for_a_shard_and_one_more_comes_back() {
+        let dispatch: Dispatch<()> = Dispatch::new(2, Arc::new(Wake::new(2)));
+        let inquiry = || Inquiry::List { sort: Sort::Lag, count_max: 1, reply: Box::new(drop) };
+        for n in 1..=INBOX_INQUIRIES_MAX + 1 {
+            let is_taken = dispatch.ask(1, inquiry()).is_ok();
+            assert_eq!(is_taken, n <= INBOX_INQUIRIES_MAX, "{n}");
+        }
+        assert!(dispatch.ask(0, inquiry()).is_ok(), "each shard has its own");
+        dispatch.inboxes[1].inquiries.pop().expect("it is full");
+        assert!(dispatch.ask(1, inquiry()).is_ok());
+    }
+
+    #[test]
+    fn asking_wakes_the_shard_that_is_asked_if_it_sleeps() {
+        let wake = Arc::new(Wake::new(2));
+        let dispatch: Dispatch<()> = Dispatch::new(2, wake.clone());
+        for shard in 0..2 {
+            wake.register(shard, || ());
+            wake.park(shard);
+        }
+        let inquiry = || Inquiry::List { sort: Sort::Lag, count_max: 1, reply: Box::new(drop) };
+        for (shard, wakes) in [(1, 1), (1, 1), (0, 2)] {
+            assert!(dispatch.ask(shard, inquiry()).is_ok());
+            assert_eq!(wake.wakes(), wakes, "shard {shard}");
+        }
     }
 
     #[test]

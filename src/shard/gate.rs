@@ -3,8 +3,9 @@
 //! A shard publishes its floor, in cumulative bytes of the v1 lane, before it sleeps, and every turn while a gate
 //! is armed; otherwise delivery pays nothing for it.
 
-use super::connections::{Flags, NONE};
-use super::{Lane, Shard, Transport};
+use super::connections::NONE;
+use super::lanes::Lane;
+use super::{Shard, Transport};
 use crate::sync::{CachePadded, Flag, Watermark};
 
 /// The floors of all shards.
@@ -42,7 +43,7 @@ impl<T: Transport> Shard<T> {
         if !is_idle && !self.floors.armed.is_raised() {
             return;
         }
-        let reader = &self.readers[Lane::V1 as usize];
+        let reader = &self.readers[Lane::V1];
         let mut index = reader.head();
         for &g in &self.groups.due {
             let group = self.groups.at(g);
@@ -51,9 +52,13 @@ impl<T: Transport> Shard<T> {
             }
         }
         for &slot in &self.laggards {
-            let k = slot as usize;
-            if self.connections.flags[k].has(Flags::V1) && self.connections.group[k] != NONE {
-                index = index.min(self.connections.cursor[k]);
+            let mut nth = 0;
+            while let Some(s) = self.connections.slot_of(slot as usize, nth) {
+                nth += 1;
+                let g = self.connections.group[s];
+                if g != NONE && self.groups.at(g).key.lane == Lane::V1 {
+                    index = index.min(self.connections.cursor[s]);
+                }
             }
         }
         let floor = reader.segment(index).map_or(reader.head_bytes(), |segment| {

@@ -6,8 +6,9 @@
 //!
 //! Invariant: a member of the circle whose cursor is below `end` has visits remaining (`remaining > 0`).
 
-use super::Lane;
-use crate::event::{Pattern, Topics};
+use super::lanes::Lane;
+use crate::event::{Topic, Topics};
+use crate::session::Selection;
 use std::collections::VecDeque;
 
 /// Consecutive records of one segment.
@@ -29,8 +30,7 @@ pub(super) struct Run {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) lane: Lane,
-    /// Sorted, without repeats.
-    pub(super) patterns: Box<[Pattern]>,
+    pub(super) selection: Selection,
 }
 
 /// Connections with equal subscriptions.
@@ -39,7 +39,7 @@ pub(super) struct Group {
     pub(super) key: Key,
     /// Gets every record of its lane.
     pub(super) is_all: bool,
-    /// By topic index, one bit each: which topics the patterns name; unused when `is_all`.
+    /// By topic index, one bit each: which topics are selected; unused when `is_all`.
     topics: Vec<u64>,
     /// The circle.
     pub(super) members: Vec<u32>,
@@ -69,7 +69,7 @@ pub(super) struct Group {
 
 impl Group {
     pub(super) fn new(key: Key, head: u64, head_bytes: u64) -> Self {
-        let is_all = key.patterns.iter().any(Pattern::is_all);
+        let is_all = key.selection.is_all();
         Self {
             key,
             is_all,
@@ -117,28 +117,22 @@ impl Group {
         })
     }
 
-    /// Takes in every known topic that the patterns name; returns those taken.
+    /// Takes in every known topic that is selected; returns those taken.
     pub(super) fn match_topics(&mut self, topics: &Topics, known: u32) -> Vec<u16> {
         if self.is_all {
             return Vec::new();
         }
-        let mut taken = Vec::new();
-        let has_wildcard = self.key.patterns.iter().any(|pattern| !pattern.is_exact());
-        if has_wildcard {
-            for index in 0..known {
-                let index = u16::try_from(index).expect("topics are numbered in 16 bits");
-                let name = &topics.info(crate::event::Topic::from_index(index)).name;
-                if self.key.patterns.iter().any(|pattern| pattern.matches(name)) {
-                    taken.push(index);
-                }
-            }
+        let selection = &self.key.selection;
+        let wants = |index: u16| {
+            let info = topics.info(Topic::from_index(index));
+            selection.wants(&info.name, info.class)
+        };
+        let taken: Vec<u16> = if selection.is_open() {
+            (0..=u16::MAX).take(known as usize).filter(|&index| wants(index)).collect()
         } else {
-            let found =
-                self.key.patterns.iter().filter_map(|pattern| topics.find(pattern.as_str()));
-            taken.extend(
-                found.map(crate::event::Topic::index).filter(|&index| u32::from(index) < known),
-            );
-        }
+            let found = selection.names().filter_map(|name| topics.find(name)).map(Topic::index);
+            found.filter(|&index| u32::from(index) < known && wants(index)).collect()
+        };
         for &topic in &taken {
             self.add_topic(topic);
         }
@@ -275,11 +269,12 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Pattern;
 
     /// A group with `members` in its circle and these runs of one record each, ten bytes apart.
     fn group(members: u32, runs: &[u64]) -> Group {
-        let patterns = Box::new([Pattern::parse("desk:*").expect("a pattern")]);
-        let mut group = Group::new(Key { lane: Lane::V1, patterns }, 0, 0);
+        let selection = Selection::of([Pattern::parse("desk:*").expect("a pattern")]);
+        let mut group = Group::new(Key { lane: Lane::V1, selection }, 0, 0);
         for member in 0..members {
             group.enter(member);
         }

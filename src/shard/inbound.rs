@@ -88,8 +88,8 @@ impl Half {
         }
     }
 
-    /// Takes bytes in: messages go to `on_message` (which may write whole frames to its second argument), pongs
-    /// and the echo of a close frame to `out`. Returns how the connection goes on.
+    /// Takes bytes in: messages go to `on_message`, which returns whether to go on; pongs and the answer to a close
+    /// frame go to `out`, in this order. Returns how the connection goes on.
     pub(super) fn feed(
         &mut self,
         bytes: &[u8],

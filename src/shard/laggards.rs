@@ -1,15 +1,17 @@
 //! Connections that are behind: their socket took less than they were owed, or something of their own waits.
 //!
-//! A laggard is out of its group's circle. When its socket is writable it gets what is its own first, then the
-//! log in slices of at most 64 KiB, found by walking the records from its cursor; when its cursor reaches the
-//! head it returns to the circle. Past the lag budget its cursor moves to the head, and every skipped topic is
-//! named in a gap notice; a socket that takes nothing for the stall time is reset.
+//! A laggard is out of its groups' circles. When its socket is writable it gets what is its own first, then the
+//! lanes in slices of at most 64 KiB, found by walking the records from its cursors; when these reach the heads it
+//! returns to the circles. Past the lag budget its cursors move to the heads, and every skipped topic is named in a
+//! gap notice, unless the client would rather be closed; a socket that takes nothing for the stall time is reset.
 
 use super::connections::{Flags, NONE};
+use super::lanes::Lane;
 use super::output::Flushed;
-use super::pieces::Piece;
-use super::{Lane, Shard, Transport, slice};
-use crate::session::GapReason;
+use super::pieces::{Gap, Piece, Source};
+use super::planted::planted;
+use super::{Shard, Transport, slice};
+use crate::session::{CloseCode, Command, GapReason, OnLag};
 use crate::telemetry::ShardCounter;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -19,59 +21,13 @@ use std::ops::Range;
 const SERVED_MAX: usize = 32;
 
 impl<T: Transport> Shard<T> {
-    /// Takes a connection out of the circle until its socket is writable.
-    pub(super) fn become_laggard(&mut self, k: usize) {
-        if !self.connections.is_open(k) || self.connections.flags[k].has(Flags::LAGGARD) {
-            return;
-        }
-        let unsent = self.unsent_bytes(k);
-        self.leave_line(k);
-        self.connections.flags[k].set(Flags::LAGGARD);
-        self.connections.place[k] =
-            u32::try_from(self.laggards.len()).expect("slots are numbered in 32 bits");
-        self.laggards.push(u32::try_from(k).expect("slots are numbered in 32 bits"));
-        self.telemetry.set(ShardCounter::Laggards, self.laggards.len() as u64);
-        let total = self.total_bytes(k);
-        let now_us = self.now_us;
-        let cold = self.connections.cold(k);
-        cold.sent_total = total - unsent;
-        cold.progress_us = now_us;
-    }
-
-    pub(super) fn total_bytes(&self, k: usize) -> u64 {
-        match self.connections.group[k] {
-            NONE => 0,
-            g => self.groups.at(g).total_bytes,
-        }
-    }
-
-    /// Frame bytes of its group that a connection has not been sent.
-    pub(super) fn unsent_bytes(&self, k: usize) -> u64 {
-        let g = self.connections.group[k];
-        if g == NONE {
-            return 0;
-        }
-        let group = self.groups.at(g);
-        if self.connections.flags[k].has(Flags::LAGGARD) {
-            let sent = self.connections.cold[k].as_deref().map_or(0, |cold| cold.sent_total);
-            return group.total_bytes.saturating_sub(sent);
-        }
-        let Some((_, run)) = group.run_at(self.connections.cursor[k]) else { return 0 };
-        let from = self.connections.cursor[k].max(run.first);
-        let reader = &self.readers[group.key.lane as usize];
-        let offset = reader.segment(from).map_or(run.start, |segment| {
-            let record = usize::try_from(from - segment.base()).expect("segments are small");
-            segment.records()[record].offset
-        });
-        group.total_bytes - run.before - u64::from(offset - run.start)
-    }
-
     /// A socket is writable: its laggard is served soon.
     pub(super) fn run_soon(&mut self, k: usize) {
+        let k = self.connections.owner(k);
         let flags = &mut self.connections.flags[k];
         if flags.has(Flags::LAGGARD) && !flags.has(Flags::RUNNABLE) {
             flags.set(Flags::RUNNABLE);
-            self.runnable.push_back(u32::try_from(k).expect("slots are numbered in 32 bits"));
+            self.runnable.push_back(super::connections::number(k));
         }
     }
 
@@ -99,41 +55,59 @@ impl<T: Transport> Shard<T> {
             Flushed::Blocked => return self.check_lag(k),
             Flushed::Gone => return,
         }
-        let g = self.connections.group[k];
-        let is_closing = self.connections.flags[k].has(Flags::CLOSING);
-        let command_at =
-            self.connections.cold[k].as_deref().and_then(|cold| cold.commands.front().map(|c| c.0));
-        let cursor = self.connections.cursor[k];
-        if is_closing || (g == NONE && command_at.is_none()) {
-            self.leave_line(k);
-            return;
+        if self.connections.flags[k].has(Flags::CLOSING) {
+            return self.stop_lagging(k);
         }
-        // In no group there is nothing to wait for: the change takes effect at the head.
-        let until = if g == NONE {
-            self.readers[Lane::V1 as usize].head()
-        } else {
-            let head = self.readers[self.groups.at(g).key.lane as usize].head();
-            command_at.map_or(head, |at| at.clamp(cursor, head))
-        };
-        if g != NONE && self.send_slice(g, k, until) {
-            return;
+        let head = self.readers[Lane::V1].head();
+        let command_at = self.next_command_at(k);
+        let mut at = head;
+        let mut nth = 0;
+        while let Some(s) = self.connections.slot_of(k, nth) {
+            nth += 1;
+            let g = self.connections.group[s];
+            if g == NONE {
+                continue;
+            }
+            let lane = self.groups.at(g).key.lane;
+            let mut until = self.readers[lane].head();
+            if let Some(command_at) = command_at
+                && lane == Lane::V1
+            {
+                until = command_at.clamp(self.connections.cursor[s], until);
+                at = until;
+            }
+            if self.send_slice(g, s, until) {
+                return;
+            }
+            // Nothing of the group's is left below `until`.
+            self.connections.cursor[s] = until;
         }
-        // Nothing of the group's is left below `until`.
-        self.connections.cursor[k] = until;
-        if command_at.is_some() {
-            self.apply_next_command(k, until);
+        if command_at.is_none() {
+            self.stop_lagging(k);
+        } else if self.apply_next_command(k, at) {
             self.run_soon(k);
-        } else {
-            self.leave_line(k);
-            self.enter_circle(k);
         }
     }
 
+    /// Where the v1 cursor has to stand for the next subscription change: at the position seen when it was read, or,
+    /// where last values are asked for, at the head, for which they are known. (In no group there is nothing to wait
+    /// for, and the change takes effect at the head.)
+    fn next_command_at(&mut self, k: usize) -> Option<u64> {
+        let (at, command) = self.connections.cold[k].as_deref()?.commands.front()?;
+        let needs_values = matches!(
+            command,
+            Command::Subscribe(subscribe) if subscribe.wants_snapshot || subscribe.from.is_some()
+        );
+        if needs_values { Some(self.readers[Lane::V1].head()) } else { Some(*at) }
+    }
+
     /// Writes one slice below `until`; false when there is none.
-    fn send_slice(&mut self, g: u32, k: usize, until: u64) -> bool {
+    fn send_slice(&mut self, g: u32, s: usize, until: u64) -> bool {
         let group = self.groups.at(g);
-        let reader = &self.readers[group.key.lane as usize];
-        let cursor = self.connections.cursor[k];
+        let reader = &self.readers[group.key.lane];
+        let cursor = self.connections.cursor[s];
+        let k = self.connections.owner(s);
+        let is_resuming = self.is_resuming(k);
         let memo = &mut self.memo;
         let bytes_max = self.options.visit_bytes_max;
         let (scratch, times) = (&mut memo.scratch, &mut memo.times);
@@ -144,19 +118,22 @@ impl<T: Transport> Shard<T> {
         };
         let bytes = slice.bytes(reader, &memo.scratch);
         let length = bytes.len();
+        if is_resuming {
+            // How long a client was away is no delay of delivery.
+            times.clear();
+        }
         let Some(socket) = &mut self.connections.socket[k] else { return true };
         match socket.try_write(bytes) {
             Ok(written) if written == length => {
-                self.connections.cursor[k] = slice.next;
+                self.connections.cursor[s] = slice.next;
                 self.book_laggard(slice.frames, length as u64);
                 let now_us = self.now_us;
-                let cold = self.connections.cold(k);
-                cold.sent_total += length as u64;
-                cold.progress_us = now_us;
+                self.connections.cold(s).sent_total += length as u64;
+                self.connections.cold(k).progress_us = now_us;
                 self.run_soon(k);
             }
             Ok(written) => {
-                self.cut_visit(g, k, written);
+                self.cut_visit(g, s, written);
                 self.check_lag(k);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -168,113 +145,189 @@ impl<T: Transport> Shard<T> {
         true
     }
 
-    /// Moves a laggard past its budget on to the head.
+    /// Moves a laggard past its budget on to the heads.
     pub(super) fn check_lag(&mut self, k: usize) {
-        let g = self.connections.group[k];
-        if g == NONE || !self.connections.is_open(k) {
+        if !self.connections.is_open(k) || self.connections.group[k] == NONE {
+            // Its own slot is in a group as long as any of its slots is.
             return;
         }
-        let group = self.groups.at(g);
-        let is_far = self.unsent_bytes(k) > self.options.lag_bytes_max;
-        let is_late = || {
-            let reader = &self.readers[group.key.lane as usize];
-            let age_us_max =
-                u64::try_from(self.options.lag_age_max.as_micros()).unwrap_or(u64::MAX);
-            slice::oldest_time_us(group, reader, self.connections.cursor[k])
-                .is_some_and(|time_us| self.now_us.saturating_sub(time_us) > age_us_max)
-        };
-        if is_far || is_late() {
+        if self.is_resuming(k) {
+            return;
+        }
+        let age_us_max = u64::try_from(self.options.lag_age_max.as_micros()).unwrap_or(u64::MAX);
+        if self.owed_bytes(k) > self.options.lag_bytes_max || self.lag_us(k) > age_us_max {
             self.skip(k, GapReason::Slow);
         }
     }
 
-    /// Moves a laggard's cursor to the head; what it skips is named in gap notices.
-    pub(super) fn skip(&mut self, k: usize, reason: GapReason) {
-        let lane = self.groups.at(self.connections.group[k]).key.lane;
-        let reader = &self.readers[lane as usize];
-        let head = reader.head();
-        let skipped = self.skipped_pieces(k, self.connections.cursor[k]..head, reason);
-        self.give_pieces(k, skipped, head);
+    /// Whether a connection still catches up with what it missed before it came back. That is no lag of its own: it
+    /// gets everything as long as the log has it and its socket takes something.
+    fn is_resuming(&self, k: usize) -> bool {
+        let resumed_below =
+            self.connections.cold[k].as_deref().map_or(0, |cold| cold.resumed_below);
+        let mut nth = 0;
+        while let Some(s) = self.connections.slot_of(k, nth) {
+            nth += 1;
+            let g = self.connections.group[s];
+            if g != NONE && self.groups.at(g).key.lane == Lane::V1 {
+                return self.connections.cursor[s] < resumed_below;
+            }
+        }
+        false
     }
 
-    /// The gaps of a connection that does not get `range`, in order of their first frame.
-    pub(super) fn skipped_pieces(
-        &self,
-        k: usize,
-        range: Range<u64>,
-        reason: GapReason,
-    ) -> Vec<Piece> {
-        let group = self.groups.at(self.connections.group[k]);
-        let reader = &self.readers[group.key.lane as usize];
-        let mut pieces: Vec<Piece> = Vec::new();
-        let mut newest: Vec<u64> = Vec::new();
+    /// Age of the oldest frame that a connection has not been sent, microseconds.
+    pub(super) fn lag_us(&self, k: usize) -> u64 {
+        let mut lag_us = 0;
+        let mut nth = 0;
+        while let Some(s) = self.connections.slot_of(k, nth) {
+            nth += 1;
+            let g = self.connections.group[s];
+            if g == NONE || self.unsent_bytes(s) == 0 {
+                continue;
+            }
+            let group = self.groups.at(g);
+            let reader = &self.readers[group.key.lane];
+            let oldest_us = slice::oldest_time_us(group, reader, self.connections.cursor[s]);
+            lag_us =
+                oldest_us.map_or(lag_us, |time_us| lag_us.max(self.now_us.saturating_sub(time_us)));
+        }
+        lag_us
+    }
+
+    /// Moves all cursors of a laggard to their heads; what it does not get is named in gap notices. Or closes it, if
+    /// it asked for that.
+    pub(super) fn skip(&mut self, k: usize, reason: GapReason) {
+        if self.is_to_be_closed(k) {
+            return self.close_lagging(k);
+        }
+        let mut nth = 0;
+        while let Some(s) = self.connections.slot_of(k, nth) {
+            nth += 1;
+            if self.connections.group[s] != NONE {
+                self.skip_slot(s, reason);
+            }
+        }
+    }
+
+    fn skip_slot(&mut self, s: usize, reason: GapReason) {
+        let head = self.readers[self.groups.at(self.connections.group[s]).key.lane].head();
+        let skipped = self.skipped_pieces(s, self.connections.cursor[s]..head, reason);
+        self.pass_over(s, skipped, head);
+    }
+
+    /// Whether a client asked to be closed rather than told gaps.
+    pub(super) fn is_to_be_closed(&self, k: usize) -> bool {
+        let session = self.connections.cold[k].as_deref().and_then(|cold| cold.session.as_deref());
+        session.is_some_and(|session| session.on_lag() == OnLag::Disconnect)
+    }
+
+    /// Closes a client that lags and asked for that.
+    pub(super) fn close_lagging(&mut self, k: usize) {
+        self.telemetry.add(ShardCounter::EvictedLagging, 1);
+        self.close(k, CloseCode::SlowConsumer as u16, "slow_consumer more behind than it may be");
+    }
+
+    /// What a slot that does not get `range` is told, in order of the first frames.
+    fn skipped_pieces(&self, s: usize, range: Range<u64>, reason: GapReason) -> Vec<Piece> {
+        let group = self.groups.at(self.connections.group[s]);
+        let lane = group.key.lane;
+        let reader = &self.readers[lane];
+        let mut pieces: Vec<(Piece, Gap, u64)> = Vec::new();
         let mut places: HashMap<u16, usize> = HashMap::new();
         slice::for_each_wanted(group, reader, range, |index, record| {
-            let place = *places.entry(record.topic).or_insert(pieces.len());
+            let (topic, seq) = (record.topic, record.seq);
+            let place = *places.entry(topic).or_insert(pieces.len());
             if place == pieces.len() {
-                let (topic, seq) = (record.topic, record.seq);
-                pieces.push(Piece { topic, from: seq, to: seq, reason, newest: None });
-                newest.push(index);
+                // A frame of a conflated view stands for all events since the view's previous one.
+                let stands_for =
+                    if matches!(lane, Lane::Latest(_)) { u64::from(record.key) } else { 1 };
+                let gap = Gap { from: seq - stands_for + 1, to: seq, reason };
+                pieces.push((Piece { topic, gap: None, newest: None }, gap, index));
             } else {
-                pieces[place].to = record.seq;
-                newest[place] = index;
+                pieces[place].1.to = seq;
+                pieces[place].2 = index;
             }
         });
-        for (piece, index) in pieces.iter_mut().zip(newest) {
-            piece.newest = reader.segment(index).map(|segment| {
-                let record = u32::try_from(index - segment.base()).expect("segments are small");
-                (segment.clone(), record)
-            });
-        }
-        pieces
+        let finished = pieces.into_iter().map(|(mut piece, gap, index)| {
+            piece.gap = Some(gap);
+            if lane.is_legacy()
+                || self.is_state(piece.topic)
+                || planted("an event topic is conflated")
+            {
+                piece.newest = reader.segment(index).map(|segment| {
+                    let record = u32::try_from(index - segment.base()).expect("segments are small");
+                    Source::Segment(segment.clone(), record)
+                });
+            }
+            piece
+        });
+        finished.collect()
     }
 
-    /// Queues gap notices for a laggard and puts its cursor at `cursor`.
-    pub(super) fn give_pieces(&mut self, k: usize, skipped: Vec<Piece>, cursor: u64) {
-        if self.connections.flags[k].has(Flags::V1) {
-            self.telemetry.add(ShardCounter::Gaps, skipped.len() as u64);
-        }
-        let events = skipped.iter().map(|piece| piece.to - piece.from + 1).sum();
-        self.telemetry.add(ShardCounter::GapEvents, events);
-        let total = self.total_bytes(k);
-        self.connections.cursor[k] = cursor;
-        let cold = self.connections.cold(k);
-        cold.sent_total = total;
+    /// Puts a laggard's slot at `cursor`, the head, and queues what is said about what it does not get.
+    pub(super) fn pass_over(&mut self, s: usize, skipped: Vec<Piece>, cursor: u64) {
+        let k = self.connections.owner(s);
+        let events = |piece: &Piece| piece.gap.map_or(0, |gap| gap.to + 1 - gap.from.max(1));
+        let made_good =
+            skipped.iter().filter(|piece| piece.newest.is_some()).map(events).sum::<u64>();
+        self.telemetry.add(ShardCounter::GapEvents, skipped.iter().map(events).sum());
+        let total = self.total_bytes(s);
+        self.connections.cursor[s] = cursor;
+        self.connections.cold(s).sent_total = total;
         if !skipped.is_empty() {
+            let notices = skipped.len() as u64;
+            if self.connections.flags[k].has(Flags::V1) {
+                self.telemetry.add(ShardCounter::Gaps, notices);
+            }
+            let cold = self.connections.cold(k);
+            cold.gaps += notices;
+            cold.conflated += made_good;
             let pieces = cold.pieces.get_or_insert_default();
             for piece in skipped {
-                pieces.add(piece);
+                if !planted("a gap is not told") {
+                    pieces.add(piece);
+                }
             }
             self.connections.flags[k].set(Flags::OWN_OUTPUT);
         }
         self.run_soon(k);
     }
 
-    /// Segments below `index` are about to be dropped: who stands in them is moved on.
+    /// Segments of `lane` below `index` are about to be dropped: who stands in them is moved on.
     pub(super) fn overrun(&mut self, lane: Lane, index: u64) {
-        let is_behind = |shard: &Self, k: usize| {
-            let g = shard.connections.group[k];
-            g != NONE && shard.groups.at(g).key.lane == lane && shard.connections.cursor[k] < index
+        let is_behind = |shard: &Self, s: usize| {
+            let g = shard.connections.group[s];
+            g != NONE && shard.groups.at(g).key.lane == lane && shard.connections.cursor[s] < index
         };
-        // By place, not by iterator: skipping needs the whole of `self`, and leaves both lists as they are.
-        for place in 0..self.laggards.len() {
-            let k = self.laggards[place] as usize;
-            if is_behind(self, k) {
-                self.skip(k, GapReason::Overrun);
+        let mut overrun: Vec<usize> = Vec::new();
+        for &slot in &self.laggards {
+            let mut nth = 0;
+            while let Some(s) = self.connections.slot_of(slot as usize, nth) {
+                nth += 1;
+                if is_behind(self, s) {
+                    overrun.push(s);
+                }
             }
         }
-        for place in 0..self.groups.due.len() {
-            let g = self.groups.due[place];
+        for &g in &self.groups.due {
             let group = self.groups.at(g);
-            if group.key.lane != lane || group.oldest_due().is_none_or(|oldest| oldest >= index) {
+            if group.key.lane == lane && group.oldest_due().is_some_and(|oldest| oldest < index) {
+                let members = group.members.iter().map(|&member| member as usize);
+                overrun.extend(members.filter(|&s| is_behind(self, s) && self.unsent_bytes(s) > 0));
+            }
+        }
+        for s in overrun {
+            let k = self.connections.owner(s);
+            if self.connections.group[s] == NONE {
+                // Its connection was closed for another of its slots.
                 continue;
             }
-            for slot in group.members.clone() {
-                let k = slot as usize;
-                if is_behind(self, k) && self.unsent_bytes(k) > 0 {
-                    self.become_laggard(k);
-                    self.skip(k, GapReason::Overrun);
-                }
+            self.become_laggard(k);
+            if self.is_to_be_closed(k) {
+                self.close_lagging(k);
+            } else {
+                self.skip_slot(s, GapReason::Overrun);
             }
         }
     }

@@ -11,45 +11,71 @@
 //! two frames, and skipping is a move of the cursor.
 //!
 //! Reading order: `dispatch` (how sockets arrive), `broadcaster` (the thread), `turn` (one turn), `connections`
-//! (state), `group` and `index` (routing), `slice` and `sweep` (the circle), `laggards`, `lapse` and `pieces` (who
-//! is behind), `output` (what goes before the log), `inbound` and `clients` (what comes in), `timers`.
+//! (state), `admit` (how a connection begins), `lanes`, `routing`, `group` and `index` (what is new, and whose it is),
+//! `members`, `slice` and `sweep` (the circle), `laggards`, `lapse` and `pieces` (who is behind), `output` (what goes
+//! before the log), `inbound`, `clients`, `subscribe` and `survey` (what comes in), `latest` (conflated views),
+//! `heartbeat`, `timers`, `inquiry` and `census` (what operators ask).
 //!
 //! Invariant, held by the model test: a member whose cursor is below its group's end is in the circle with
 //! visits remaining, or a laggard. Delivery allocates nothing.
 
+mod admit;
 mod broadcaster;
+mod census;
 mod clients;
 mod connections;
 mod dispatch;
 mod gate;
 mod group;
+mod heartbeat;
 mod inbound;
 mod index;
+mod inquiry;
 mod laggards;
+mod lanes;
 mod lapse;
+mod latest;
+mod members;
 mod options;
 mod output;
 mod pieces;
+mod planted;
+mod routing;
 mod seat;
 mod setup;
 mod slice;
+mod subscribe;
+mod survey;
 mod sweep;
 mod timers;
 mod transport;
 mod turn;
 
 #[cfg(test)]
+mod census_tests;
+#[cfg(test)]
+mod handler_tests;
+#[cfg(test)]
 mod model_checks;
+#[cfg(test)]
+mod model_feed;
+#[cfg(test)]
+mod model_frames;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
+mod model_world;
+#[cfg(test)]
+mod protocol_tests;
+#[cfg(test)]
 mod tests;
 
-pub use crate::encode::Lane;
 pub use broadcaster::Broadcaster;
-pub use dispatch::{Arrival, Dispatch, Endpoint};
+pub use dispatch::{Arrival, Dispatch, Endpoint, LegacyView};
 pub use gate::Floors;
+pub use inquiry::{Census, ConnectionId, Inquiry, Rank, Reply, Report, Sort};
 pub use options::{Coalesce, Handler, Message, Options, PublishRight};
+pub(crate) use pieces::{Gap, Piece, Pieces, Source};
 pub use seat::{Seat, Seats};
 pub use setup::Setup;
 pub use transport::Transport;

@@ -19,10 +19,14 @@ pub struct Options {
     pub silence_max: Duration,
     /// Bytes written to a client in one visit of the sweep (default 64 KiB); a single longer frame goes alone.
     pub visit_bytes_max: u32,
+    /// Writes in one slice of the sweep (default 64): between two slices the ring is drained.
+    pub slice_writes_max: u64,
     /// Longest message a client may send (default 64 KiB; longer: 1009).
     pub message_bytes_max: usize,
     /// How often a revolution of the sweep may start.
     pub coalesce: Coalesce,
+    /// Long snapshots under way at once; who asks for one more waits (default 32).
+    pub snapshots_max: usize,
     /// Limits of a v1 session.
     pub limits: Limits,
     /// Whether v1 clients may publish: decided per connection by its address.
@@ -58,8 +62,10 @@ impl Default for Options {
             ping_interval: Duration::from_secs(20),
             silence_max: Duration::from_secs(30),
             visit_bytes_max: 64 * 1024,
+            slice_writes_max: 64,
             message_bytes_max: 64 * 1024,
             coalesce: Coalesce::Adaptive,
+            snapshots_max: 32,
             limits: Limits::default(),
             publish: PublishRight::Nobody,
         }

@@ -12,8 +12,8 @@ use std::io::ErrorKind;
 
 /// Bytes of pongs and short replies that may wait for one client.
 pub(super) const CONTROL_BYTES_MAX: usize = 2 * 1024;
-/// Bytes that may wait when acks of long lists are among them.
-pub(super) const ACK_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that may wait for a v1 client: the ack of a long list and the first piece of its snapshot are among them.
+pub(super) const ACK_BYTES_MAX: usize = 144 * 1024;
 /// How long a closing connection may take to deliver its close frame and to finish, microseconds.
 const CLOSING_US_MAX: u64 = 500_000;
 
@@ -29,9 +29,10 @@ pub(super) enum Flushed {
 }
 
 impl<T: Transport> Shard<T> {
-    /// Sends frames of our own to a connection: directly when nothing waits, else through the control queue.
+    /// Sends frames of our own to a connection: directly when nothing waits, else through the control queue. Nothing
+    /// follows a close frame.
     pub(super) fn reply(&mut self, k: usize, frames: &[u8]) {
-        if !self.connections.is_open(k) || frames.is_empty() {
+        if !self.is_talking(k) || frames.is_empty() {
             return;
         }
         let mut written = 0;
@@ -59,12 +60,17 @@ impl<T: Transport> Shard<T> {
         self.become_laggard(k);
     }
 
+    /// Whether a connection is open and no close frame was sent to it.
+    pub(super) fn is_talking(&self, k: usize) -> bool {
+        self.connections.is_open(k) && !self.connections.flags[k].has(Flags::CLOSING)
+    }
+
     /// As [`reply`](Self::reply), within the control queue's limit: a client that asks and does not read is closed.
     pub(super) fn reply_within(&mut self, k: usize, frames: &[u8], limit: usize) {
         let waiting = self.connections.cold[k]
             .as_deref()
             .map_or(0, |cold| cold.control.len() - cold.control_written);
-        if waiting > 0 && waiting + frames.len() > limit {
+        if !frames.is_empty() && waiting > 0 && waiting + frames.len() > limit {
             self.telemetry.add(ShardCounter::ControlOverflows, 1);
             return self.evict(k);
         }
@@ -107,11 +113,15 @@ impl<T: Transport> Shard<T> {
                     let is_v1 = self.connections.flags[k].has(Flags::V1);
                     let mut frames = Vec::new();
                     pieces.produce(&self.topics, is_v1, self.now_us, &mut frames);
-                    if pieces.is_done() {
+                    let is_done = pieces.is_done();
+                    if is_done {
                         cold.pieces = None;
                     }
                     if !frames.is_empty() {
                         cold.remainder = Remainder::Bytes(frames, 0);
+                    }
+                    if is_done {
+                        self.end_snapshot(k);
                     }
                     continue;
                 }
@@ -174,14 +184,15 @@ impl<T: Transport> Shard<T> {
 
     /// As [`close`](Self::close), with frames that end in the close frame (or with none: it went out already).
     pub(super) fn close_with(&mut self, k: usize, frames: &[u8]) {
-        if !self.connections.is_open(k) || self.connections.flags[k].has(Flags::CLOSING) {
+        if !self.is_talking(k) {
             return;
         }
         self.reply(k, frames);
         if !self.connections.is_open(k) {
             return;
         }
-        self.leave_group(k);
+        self.leave_all(k);
+        self.end_snapshot(k);
         self.connections.flags[k].set(Flags::CLOSING);
         let now_us = self.now_us;
         let cold = self.connections.cold(k);
@@ -190,7 +201,7 @@ impl<T: Transport> Shard<T> {
         cold.commands.clear();
         self.closing.push(u32::try_from(k).expect("slots are numbered in 32 bits"));
         if self.connections.flags[k].has(Flags::OWN_OUTPUT) {
-            // Out of its group, but still waiting for its socket: the close frame goes out when that is writable.
+            // Out of its groups, but still waiting for its socket: the close frame goes out when that is writable.
             self.become_laggard(k);
         } else if let Some(socket) = &mut self.connections.socket[k] {
             socket.finish();

@@ -3,6 +3,7 @@
 use super::{Dispatch, Floors, Handler, Options};
 use crate::clock::Clock;
 use crate::encode::{Encoder, SharedPublisher};
+use crate::snapshot::Values;
 use crate::sync::{Arc, Tally};
 use crate::telemetry::{ShardTelemetry, Telemetry};
 
@@ -15,6 +16,8 @@ pub struct Setup<T> {
     pub options: Options,
     /// Encodes, and has the logs.
     pub encoder: Arc<Encoder>,
+    /// Last values of the v1 lane.
+    pub values: Values,
     /// Where sockets come from.
     pub dispatch: Arc<Dispatch<T>>,
     /// Where events of v1 clients go.

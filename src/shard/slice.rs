@@ -252,11 +252,12 @@ pub(super) fn for_each(reader: &Reader, range: Range<u64>, mut each: impl FnMut(
 
 #[cfg(test)]
 mod tests {
-    use super::super::Lane;
     use super::super::group::Key;
+    use super::super::lanes::Lane;
     use super::*;
     use crate::event::Pattern;
     use crate::log::{Entry, Options, log};
+    use crate::session::Selection;
 
     /// Topic and length of each frame; topic 1 is the group's. Three records fill a segment.
     const FRAMES: [(u16, usize); 13] = [
@@ -285,8 +286,8 @@ mod tests {
         };
         let (mut writer, log) = log(options);
         let mut reader = log.reader();
-        let patterns = Box::new([Pattern::parse("desk:*").expect("a pattern")]);
-        let mut group = Group::new(Key { lane: Lane::V1, patterns }, 0, 0);
+        let selection = Selection::of([Pattern::parse("desk:*").expect("a pattern")]);
+        let mut group = Group::new(Key { lane: Lane::V1, selection }, 0, 0);
         group.add_topic(1);
         group.enter(0);
         let (mut stream, mut ends) = (Vec::new(), Vec::new());

@@ -13,8 +13,6 @@ use crate::session::GapReason;
 use crate::telemetry::ShardCounter;
 use std::io::ErrorKind;
 
-/// Writes of one slice.
-const SLICE_WRITES_MAX: u64 = 64;
 /// Writes between two looks at the clock.
 const LOOK_WRITES: u64 = 16;
 /// Visits of one slice, those that find nothing included.
@@ -102,7 +100,7 @@ impl<T: Transport> Shard<T> {
                     break;
                 }
                 let writes = self.memo.writes - writes_before;
-                is_over = writes >= SLICE_WRITES_MAX || visits >= SLICE_VISITS_MAX;
+                is_over = writes >= self.options.slice_writes_max || visits >= SLICE_VISITS_MAX;
                 if !is_over && writes - looked_at >= LOOK_WRITES {
                     looked_at = writes;
                     is_over |= self.clock.now_us() > stop_us;
@@ -112,7 +110,8 @@ impl<T: Transport> Shard<T> {
                     break;
                 }
                 visits += 1;
-                self.visit_next(g, looked_at + LOOK_WRITES - writes);
+                let until_look = looked_at + LOOK_WRITES - writes;
+                self.visit_next(g, until_look.min(self.options.slice_writes_max - writes));
             }
             self.memo.settle();
         }
@@ -141,7 +140,7 @@ impl<T: Transport> Shard<T> {
                 self.memo.blocked += 1;
                 self.become_laggard(k);
             }
-            Ended::Broken => self.drop_connection(k),
+            Ended::Broken => self.drop_connection(self.connections.owner(k)),
         }
         self.groups.at_mut(g).pass(member);
     }
@@ -165,7 +164,7 @@ impl<T: Transport> Shard<T> {
         }
         if self.memo.slice.is_none() || self.memo.from != cursor {
             self.memo.settle();
-            let reader = &self.readers[group.key.lane as usize];
+            let reader = &self.readers[group.key.lane];
             let Memo { scratch, times, .. } = &mut self.memo;
             let slice =
                 slice::by_runs(group, reader, cursor, self.options.visit_bytes_max, scratch, times);
@@ -185,9 +184,14 @@ impl<T: Transport> Shard<T> {
         let Self { groups, readers, connections, memo, .. } = self;
         let group = groups.at_mut(g);
         let Some(slice) = &memo.slice else { return (member, Ended::Well) };
-        let bytes = slice.bytes(&readers[group.key.lane as usize], &memo.scratch);
+        let bytes = slice.bytes(&readers[group.key.lane], &memo.scratch);
         for left in (0..writes_max).rev() {
-            let Some(socket) = &mut connections.socket[member as usize] else { break };
+            let socket_of = if connections.flags[member as usize].has(Flags::SHADOW) {
+                connections.owner(member as usize)
+            } else {
+                member as usize
+            };
+            let Some(socket) = &mut connections.socket[socket_of] else { break };
             memo.writes += 1;
             match socket.try_write(bytes) {
                 Ok(written) if written == bytes.len() => {
@@ -226,20 +230,20 @@ impl<T: Transport> Shard<T> {
         self.groups.at_mut(g).note_cut(self.connections.cursor[k]);
         if self.unsent_bytes(k) > self.options.lag_bytes_max {
             self.become_laggard(k);
-            self.skip(k, GapReason::Slow);
+            self.skip(self.connections.owner(k), GapReason::Slow);
         }
     }
 
-    /// The socket took only a part: the cursor goes behind the cut frame, whose tail is the remainder.
-    pub(super) fn cut_visit(&mut self, g: u32, k: usize, written: usize) {
+    /// The socket took only a part: the slot's cursor goes behind the cut frame, whose tail is the remainder.
+    pub(super) fn cut_visit(&mut self, g: u32, s: usize, written: usize) {
         let group = self.groups.at(g);
-        let reader = &self.readers[group.key.lane as usize];
+        let reader = &self.readers[group.key.lane];
         let (next, remainder, frames) =
-            slice::cut(group, reader, self.connections.cursor[k], written);
+            slice::cut(group, reader, self.connections.cursor[s], written);
         self.memo.bytes += written as u64;
         self.memo.book_first(frames);
-        self.become_laggard(k);
-        self.connections.cursor[k] = next;
+        self.become_laggard(s);
+        self.connections.cursor[s] = next;
         let has_tail = !matches!(remainder, Remainder::None);
         let tail = match &remainder {
             Remainder::None => 0,
@@ -247,8 +251,9 @@ impl<T: Transport> Shard<T> {
             Remainder::Segment(_, range) => u64::from(range.end - range.start),
         };
         let now_us = self.now_us;
+        self.connections.cold(s).sent_total += written as u64 + tail;
+        let k = self.connections.owner(s);
         let cold = self.connections.cold(k);
-        cold.sent_total += written as u64 + tail;
         cold.progress_us = now_us;
         cold.remainder = remainder;
         if has_tail {

@@ -3,8 +3,10 @@
 //! Method: a shard with a scripted socket that takes nothing, and as much owed to it as the case says.
 
 use super::connections::Flags;
-use super::model_checks::parse;
-use super::model_tests::World;
+use super::lanes::Lane;
+use super::model_checks::Asked;
+use super::model_frames::parse;
+use super::model_world::{Kind, World};
 use super::output::{ACK_BYTES_MAX, CONTROL_BYTES_MAX};
 use super::{Shard, Transport};
 
@@ -16,12 +18,26 @@ const ALL: usize = 0;
 /// A world with one client that has what `patterns` name, or is a legacy client.
 fn world(patterns: Option<&[usize]>) -> World {
     let mut world = World::new();
-    world.connect(patterns.is_some(), usize::MAX >> 1);
+    let kind = if patterns.is_some() { Kind::V1 } else { Kind::Flat };
+    world.connect(kind, usize::MAX >> 1);
     if let Some(patterns) = patterns {
-        world.ask(0, "subscribe", patterns);
+        world.subscribe(0, patterns);
     }
     while world.shard.turn() {}
     world
+}
+
+fn unsubscribe(world: &mut World, pattern: usize) {
+    let asked =
+        Asked { op: "unsubscribe", mode: 0, wants_snapshot: false, from: None, is_strict: false };
+    world.ask(0, &[pattern], asked);
+}
+
+/// What the client was told, but for heartbeats.
+fn said(world: &World) -> Vec<serde_json::Value> {
+    let mut messages = parse(&world.clients[0].peer.borrow().written, false).messages;
+    messages.retain(|message| message["type"] != "heartbeat");
+    messages
 }
 
 fn block(world: &World) {
@@ -91,11 +107,15 @@ fn sixteen_subscription_changes_wait_for_the_cursor_and_one_more_closes() {
         encode_and_turn(&mut world);
         let acks = |world: &World| {
             let peer = world.clients[0].peer.borrow();
-            parse(&peer.written).0.iter().filter(|message| message["type"] == "ack").count()
+            parse(&peer.written, false)
+                .messages
+                .iter()
+                .filter(|message| message["type"] == "ack")
+                .count()
         };
         assert_eq!(acks(&world), 1, "of the subscription that the client began with");
         for change in 0..changes {
-            world.ask(0, "unsubscribe", &[1 + change % 2]);
+            unsubscribe(&mut world, 1 + change % 2);
             let is_last = change + 1 == changes;
             let is_closing = world.shard.connections.flags[0].has(Flags::CLOSING);
             assert_eq!(is_closing, expected && is_last, "change {change} of {changes}");
@@ -115,7 +135,7 @@ fn a_client_whose_socket_was_full_gets_the_close_frame_when_it_is_not() {
     encode_and_turn(&mut world);
     world.clients[0].peer.borrow_mut().written.clear();
     for _ in 0..17 {
-        world.ask(0, "unsubscribe", &[1]);
+        unsubscribe(&mut world, 1);
     }
     assert!(!world.clients[0].peer.borrow().is_finished, "the close frame waits");
     world.finish();
@@ -142,7 +162,7 @@ fn a_laggard_is_moved_on_when_it_is_owed_more_than_the_limit_and_not_at_it() {
         assert_eq!(world.shard.unsent_bytes(0), if is_skipped { 0 } else { owed });
         world.clients[0].peer.borrow_mut().written.clear();
         world.finish();
-        let (messages, _) = parse(&world.clients[0].peer.borrow().written);
+        let messages = said(&world);
         let kinds: Vec<_> = messages.iter().map(|message| &message["type"]).collect();
         let expected =
             if is_skipped { vec!["gap", "gap", "snapshot"] } else { vec!["note", "market"] };
@@ -158,15 +178,15 @@ fn a_member_of_the_circle_is_moved_on_only_when_its_rest_is_beyond_the_limit() {
             world.publish(NOTE, 50);
         }
         while world.encoder.run() > 0 {}
-        let before = world.shard.readers[0].head_bytes();
+        let before = world.shard.readers[Lane::V1].head_bytes();
         // A visit writes one frame; two are left behind it.
         world.shard.options.visit_bytes_max = 1;
         world.shard.advance_routed();
-        let frame = (world.shard.readers[0].head_bytes() - before) / 3;
+        let frame = (world.shard.readers[Lane::V1].head_bytes() - before) / 3;
         let limit = i64::try_from(2 * frame).expect("short") - beyond;
         world.shard.options.lag_bytes_max = u64::try_from(limit).expect("positive");
         while world.shard.turn() {}
-        let (messages, _) = parse(&world.clients[0].peer.borrow().written);
+        let messages = said(&world);
         let gaps = messages.iter().filter(|message| message["type"] == "gap").count();
         assert_eq!(gaps, usize::from(is_skipped), "{beyond} beyond the limit");
         let notes = messages.iter().filter(|message| message["type"] == "note").count();
@@ -182,9 +202,9 @@ fn a_visit_writes_whole_frames_up_to_its_limit() {
             world.publish(NOTE, 50);
         }
         while world.encoder.run() > 0 {}
-        let before = world.shard.readers[0].head_bytes();
+        let before = world.shard.readers[Lane::V1].head_bytes();
         world.shard.advance_routed();
-        let frame = (world.shard.readers[0].head_bytes() - before) / 3;
+        let frame = (world.shard.readers[Lane::V1].head_bytes() - before) / 3;
         let limit = i64::try_from(2 * frame).expect("short") + beyond;
         world.shard.options.visit_bytes_max = u32::try_from(limit).expect("positive");
         world.clients[0].peer.borrow_mut().offered.clear();

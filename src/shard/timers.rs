@@ -4,6 +4,7 @@
 //! thousand pings never hold up a sweep.
 
 use super::connections::Flags;
+use super::lanes::Lane;
 use super::{Shard, Transport};
 use crate::encode::frame;
 use crate::session::CloseCode;
@@ -72,6 +73,7 @@ impl<T: Transport> Shard<T> {
 
     fn tick(&mut self) {
         self.telemetry.set(ShardCounter::Connections, self.connections.open() as u64);
+        self.note_window();
         self.telemetry.flush();
         self.timers.wants_tick = false;
         let stall_us_max =
@@ -104,8 +106,22 @@ impl<T: Transport> Shard<T> {
         }
     }
 
+    /// Tells how far back a client can resume.
+    fn note_window(&mut self) {
+        let reader = &self.readers[Lane::V1];
+        let events = reader.head() - self.resumable;
+        let oldest = reader.segment(self.resumable).map(|segment| {
+            let record =
+                usize::try_from(self.resumable - segment.base()).expect("segments are small");
+            segment.records()[record].time_us
+        });
+        let span_us = oldest.map_or(0, |time_us| self.now_us.saturating_sub(time_us));
+        self.telemetry.set(ShardCounter::ResumeEvents, events);
+        self.telemetry.set(ShardCounter::ResumeSpanUs, span_us);
+    }
+
     fn walk(&mut self) {
-        let second = self.second();
+        let second = self.millisecond() / 1_000;
         // Whole seconds, and one look at least between a ping and the end: shorter times must not cut off a client
         // before it was asked.
         let ping_s = seconds(self.options.ping_interval).max(1);

@@ -2,8 +2,9 @@
 //!
 //! All calls are non-blocking and made on the shard's thread alone.
 
+use crate::kernel::{self, Vitals};
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 /// A connection's bytes. `WouldBlock` means: a readiness event will follow.
 pub trait Transport {
@@ -24,6 +25,16 @@ pub trait Transport {
 
     /// Ends the connection with RST, so that the kernel forgets what it has not sent.
     fn reset(self);
+
+    /// What the kernel knows of the connection; a scripted one has no kernel.
+    fn vitals(&self) -> Vitals {
+        Vitals::default()
+    }
+
+    /// Where the peer is, as the kernel has it.
+    fn peer(&self) -> Option<SocketAddr> {
+        None
+    }
 }
 
 impl Transport for TcpStream {
@@ -44,5 +55,13 @@ impl Transport for TcpStream {
     fn reset(self) {
         // Without it the kernel would keep up to a send buffer of stale bytes per evicted peer.
         let _ = socket2::SockRef::from(&self).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    fn vitals(&self) -> Vitals {
+        kernel::vitals(self)
+    }
+
+    fn peer(&self) -> Option<SocketAddr> {
+        self.peer_addr().ok()
     }
 }

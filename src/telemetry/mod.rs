@@ -133,6 +133,11 @@ impl Telemetry {
         self.cells.engine[counter as usize].fetch_add(count, Ordering::Relaxed);
     }
 
+    /// Takes `count` back from a gauge. Any thread; one relaxed subtraction.
+    pub fn subtract(&self, counter: EngineCounter, count: u64) {
+        self.cells.engine[counter as usize].fetch_sub(count, Ordering::Relaxed);
+    }
+
     /// Raises a gauge of maxima to `value`, unless it is higher already. Any thread.
     pub fn raise_to(&self, counter: EngineCounter, value: u64) {
         self.cells.engine[counter as usize].fetch_max(value, Ordering::Relaxed);

@@ -112,6 +112,24 @@ table! {
             "Gap messages: one per topic that a connection missed events of."
         GapEvents Counter Things "lineage_gap_events_total"
             "Events that gap messages named as missed."
+        Conflated Counter Things "lineage_conflated_events_total"
+            "Events that a conflated view passed over for a newer one."
+        Snapshots Counter Things "lineage_snapshots_total"
+            "Last values queued for clients that subscribed."
+        SnapshotsDeferred Counter Things "lineage_snapshots_deferred_total"
+            "Subscribes that waited because the shard was sending as many long snapshots as it may."
+        ResumesRecovered Counter Things "lineage_resumes_total" ("outcome" = "recovered")
+            "Clients that asked to resume from a position."
+        ResumesExpired Counter Things "lineage_resumes_total" ("outcome" = "expired")
+            "Clients that asked to resume from a position."
+        ResumesRestarted Counter Things "lineage_resumes_total" ("outcome" = "restart")
+            "Clients that asked to resume from a position."
+        ResumeEvents Gauge Things "lineage_resume_window_events"
+            "Events back to the oldest position from which a client of the shard can resume."
+        ResumeSpanUs Gauge Microseconds "lineage_resume_window_seconds"
+            "Age of the oldest event that a client of the shard can resume from."
+        Heartbeats Counter Things "lineage_heartbeats_total"
+            "Heartbeats sent to v1 clients."
         Reads Counter Things "lineage_reads_total"
             "Read calls that returned at least one byte."
         MessagesIn Counter Things "lineage_messages_received_total"
@@ -121,11 +139,15 @@ table! {
         RateLimited Counter Things "lineage_messages_rate_limited_total"
             "Control messages dropped because a client sent too many."
         EvictedStalled Counter Things "lineage_evictions_total" ("reason" = "stalled")
-            "Connections that the server ended because of how the client behaved."
+            "Connections that the server ended for how the client behaved or because an operator asked."
         EvictedSilent Counter Things "lineage_evictions_total" ("reason" = "silent")
-            "Connections that the server ended because of how the client behaved."
+            "Connections that the server ended for how the client behaved or because an operator asked."
+        EvictedLagging Counter Things "lineage_evictions_total" ("reason" = "lagging")
+            "Connections that the server ended for how the client behaved or because an operator asked."
         EvictedFlood Counter Things "lineage_evictions_total" ("reason" = "flood")
-            "Connections that the server ended because of how the client behaved."
+            "Connections that the server ended for how the client behaved or because an operator asked."
+        EvictedOperator Counter Things "lineage_evictions_total" ("reason" = "operator")
+            "Connections that the server ended for how the client behaved or because an operator asked."
         ClosedByPeer Counter Things "lineage_closes_total" ("reason" = "peer")
             "Connections that ended because the client left or sent what the protocol forbids."
         ClosedProtocol Counter Things "lineage_closes_total" ("reason" = "protocol")
@@ -143,7 +165,8 @@ table! {
         Overruns Counter Things "lineage_overruns_total"
             "Times the log went on past what the shard had read."
         ControlOverflows Counter Things "lineage_control_overflows_total"
-            "Connections closed because they did not take the replies they asked for."
+            "Connections closed because they did not take the replies they asked for, or had more subscription changes wait \
+             for them than may."
     }
 }
 
@@ -190,6 +213,20 @@ table! {
             "Lines published over HTTP that are not events."
         PublishRefused Counter Things "lineage_publish_refused_total"
             "Publish requests turned away: not permitted, or the ring stayed full."
+        HttpStreams Gauge Things "lineage_http_streams"
+            "Event streams, polls and snapshots over HTTP that are being answered."
+        HttpStreamsRefused Counter Things "lineage_http_streams_refused_total"
+            "Requests for a stream, poll or snapshot turned away because as many were being answered as may."
+        HttpRejected Counter Things "lineage_http_rejected_total"
+            "Requests for a stream, poll or snapshot with a wrong parameter, a name that is none, or too many topics."
+        HttpPolls Counter Things "lineage_http_polls_total"
+            "Long polls taken."
+        HttpFrames Counter Things "lineage_http_frames_total"
+            "Events written to streams and polls over HTTP."
+        HttpGaps Counter Things "lineage_http_gaps_total"
+            "Gap messages written to streams and polls over HTTP."
+        HttpStalled Counter Things "lineage_http_stalled_total"
+            "HTTP connections reset because a stream's reader took nothing for too long."
         TapMissed Counter Things "lineage_tap_missed_events_total"
             "Events that a full tap missed."
         SourceEvents Counter Things "lineage_source_events_total"

@@ -66,6 +66,20 @@ fn what_is_not_http_gets_400() {
 }
 
 #[test]
+fn a_query_that_the_routes_refuse_gets_400_with_its_value_upgrade_or_not() {
+    let front = Front::open(Options::default());
+    for request in [upgrade("/v1?wrong"), upgrade("/nowhere?wrong"), get("/?wrong")] {
+        let mut client = front.send(request);
+        let answer = client.answer().expect("an answer");
+        assert_eq!((answer.status, answer.header("connection")), (400, Some("close")));
+        assert_eq!(answer.text(), "bad query: query: \"wrong\" is not right\n");
+        assert!(client.is_closed());
+    }
+    front.recorder.wait_until("three counts", |state| state.refused.get(&400) == Some(&3));
+    assert!(front.recorder.state().arrivals.is_empty());
+}
+
+#[test]
 fn foreign_hosts_and_origins_get_403_on_every_listener() {
     let front = Front::open(Options {
         origins: vec!["https://trade.example".into()],

@@ -4,8 +4,10 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Response;
-use lineage::server::{self, Edge, EdgeCounters, HttpService, Listener, Options, Place, Routes};
-use lineage::shard::{Arrival, Endpoint};
+use lineage::server::{
+    self, BadQuery, Edge, EdgeCounters, HttpService, Listener, Options, Place, Routes,
+};
+use lineage::shard::{Arrival, Endpoint, LegacyView};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -40,6 +42,7 @@ pub(crate) struct Recorded {
     pub(crate) accepted: u64,
     /// Refusals by status.
     pub(crate) refused: BTreeMap<u16, u64>,
+    pub(crate) stalled: u64,
     pub(crate) accept_pauses: u64,
     pub(crate) descriptors_exhausted: u64,
     /// Paths the service was asked for, in order.
@@ -115,6 +118,9 @@ impl EdgeCounters for Recorder {
     fn refused(&self, status: u16) {
         self.change(|state| *state.refused.entry(status).or_default() += 1);
     }
+    fn stalled(&self) {
+        self.change(|state| state.stalled += 1);
+    }
     fn accept_paused(&self) {
         self.change(|state| state.accept_pauses += 1);
     }
@@ -145,10 +151,11 @@ impl Front {
         let [address, http_address] =
             [&socket, &http_socket].map(|socket| socket.local_addr().expect("bound"));
         let service = service(&recorder, &gate);
-        let routes: Routes = Arc::new(|path, _query| match path {
-            "/" => Some(Endpoint::Legacy),
-            "/v1" => Some(Endpoint::V1),
-            _ => None,
+        let routes: Routes = Arc::new(|path, query| match (path, query) {
+            (_, Some("wrong")) => Err(BadQuery::new("query", "wrong", "right")),
+            ("/", _) => Ok(Some(Endpoint::Legacy(LegacyView::default()))),
+            ("/v1", _) => Ok(Some(Endpoint::V1)),
+            _ => Ok(None),
         });
         let listeners = vec![
             Listener { socket, routes: Some(routes), service: Arc::clone(&service) },
@@ -188,7 +195,7 @@ fn service(recorder: &Arc<Recorder>, gate: &Arc<Semaphore>) -> HttpService {
             }
             let body =
                 if path == "/large" { vec![b'x'; LARGE_BYTES].into() } else { Bytes::from(path) };
-            Response::new(Full::new(body))
+            Response::new(server::whole(Full::new(body)))
         })
     })
 }

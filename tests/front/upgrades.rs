@@ -2,7 +2,7 @@
 
 use super::support::{Client, Front, get, upgrade};
 use lineage::server::{self, Options};
-use lineage::shard::Endpoint;
+use lineage::shard::{Endpoint, LegacyView};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -14,9 +14,11 @@ const FRAME: &[u8] = b"\x81\x82\x01\x02\x03\x04ik";
 #[test]
 fn an_upgrade_is_answered_and_handed_over() {
     let front = Front::open(Options::default());
-    for (path, endpoint) in
-        [("/", Endpoint::Legacy), ("/?compat=nested", Endpoint::Legacy), ("/v1", Endpoint::V1)]
-    {
+    for (path, endpoint) in [
+        ("/", Endpoint::Legacy(LegacyView::default())),
+        ("/?compat=nested", Endpoint::Legacy(LegacyView::default())),
+        ("/v1", Endpoint::V1),
+    ] {
         let mut client = front.send(upgrade(path));
         let answer = client.answer().expect("an answer");
         assert_eq!(answer.status, 101);

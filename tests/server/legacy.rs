@@ -15,10 +15,10 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const MARKET: &str = include_str!("../golden/legacy_market.json");
-const AGENT: &str = include_str!("../golden/legacy_agent.json");
+pub(crate) const MARKET: &str = include_str!("../golden/legacy_market.json");
+pub(crate) const AGENT: &str = include_str!("../golden/legacy_agent.json");
 
-fn momentum(engine: &Engine) -> Event {
+pub(crate) fn momentum(engine: &Engine) -> Event {
     let agent = Agent {
         agent: Arc::new(AgentName { slug: "momentum".into(), name: "⚡ Momentum".into() }),
         capital: Cents(5_000_000),
@@ -171,6 +171,29 @@ fn other_paths_are_not_found_and_a_page_request_is_told_to_upgrade() {
     let post =
         "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     assert_eq!(exchange(ws, post).status, 405);
-    let mut client = Client::open(http, "/v1");
-    assert_eq!(client.json()["type"], "welcome", "v1 is on both listeners");
+    assert_eq!(get(http, "/v1").status, 426);
+}
+
+#[test]
+fn a_web_socket_path_of_the_http_listener_gives_what_it_gives_on_the_other() {
+    let engine = start(config());
+    let mut publisher = publisher(&engine);
+    for path in ["/v1", "/v1?later=1"] {
+        let mut clients = [engine.addresses().ws, http(&engine)].map(|at| Client::open(at, path));
+        for client in &mut clients {
+            assert_eq!(client.json()["type"], "welcome", "{path}");
+            client.subscribe(&["market:*"]);
+            assert_eq!(client.json()["type"], "ack", "{path}");
+        }
+        publisher.publish(golden(price(&engine, "BTC-USD", 4_200_050))).expect("room");
+        let [on_ws, on_http] = clients.map(|mut client| {
+            loop {
+                let message = client.message().to_owned();
+                if message.starts_with("{\"type\":\"market\"") {
+                    break message;
+                }
+            }
+        });
+        assert_eq!(on_ws, on_http, "{path}");
+    }
 }

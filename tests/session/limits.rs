@@ -1,8 +1,8 @@
 //! Each limit of a connection at limit − 1, limit and limit + 1, and what is counted on the way.
 
-use crate::{code, context, messages, names, say, session, stand, subscribe};
+use crate::{code, context, held, join, messages, names, say, session, subscribe};
 use lineage::event::Pattern;
-use lineage::session::{CloseCode, Command, Context, Limits, Matched, Notes, Session};
+use lineage::session::{CloseCode, Command, Context, Joined, Limits, Matched, Notes, Session};
 
 #[test]
 fn a_connection_takes_as_many_topics_as_its_limit() {
@@ -11,7 +11,7 @@ fn a_connection_takes_as_many_topics_as_its_limit() {
         let mut session = session();
         let ack = subscribe(&mut session, &names(0..asked), &context(&limits));
         assert_eq!(ack["payload"]["topics"].as_array().expect("a list").len(), taken);
-        assert_eq!(session.patterns().len(), taken);
+        assert_eq!(held(&session).len(), taken);
         let rejected = ack["payload"]["rejected"].as_array().cloned().unwrap_or_default();
         let expected = names(taken..asked);
         assert_eq!(rejected.len(), expected.len());
@@ -37,15 +37,12 @@ fn topics_held_already_do_not_count_again_and_topics_asked_for_do() {
     assert_eq!(first.patterns().iter().map(Pattern::as_str).collect::<Vec<_>>(), ["t:2", "t:0"]);
     assert_eq!(second.patterns().iter().map(Pattern::as_str).collect::<Vec<_>>(), ["t:1"]);
     let mut out = Vec::new();
-    session.subscribed(first, &context, 9, &mut stand, &mut out);
-    session.subscribed(second, &context, 9, &mut stand, &mut out);
+    join(&mut session, first, &context, &mut out);
+    join(&mut session, second, &context, &mut out);
     let acks = messages(&out);
     assert!(acks[0]["payload"].get("rejected").is_none());
     assert_eq!(acks[1]["payload"]["rejected"][0]["code"], "too_many_topics");
-    assert_eq!(
-        session.patterns().iter().map(Pattern::as_str).collect::<Vec<_>>(),
-        ["t:0", "t:1", "t:2"]
-    );
+    assert_eq!(held(&session), ["t:0", "t:1", "t:2"]);
     // What is left makes room.
     let (command, _) =
         say(&mut session, r#"{"op":"unsubscribe","topics":["t:0","t:1"]}"#, &context);
@@ -190,7 +187,7 @@ fn messages_over_the_rate_are_dropped_and_the_hundredth_in_a_row_closes() {
 
 #[test]
 fn a_session_is_small() {
-    assert_eq!(size_of::<Session>(), 64);
+    assert_eq!(size_of::<Session>(), 104);
 }
 
 /// The largest answers to the largest subscribes: what a shard must be able to hold for one client.
@@ -211,9 +208,11 @@ fn an_ack_stays_below_a_bound() {
         let (mut session, mut out) = (session(), Vec::new());
         let context = context(&limits);
         let command = session.on_text(&text, &context, &mut out);
-        let Some(Command::Subscribe(subscribe)) = command else { panic!("{command:?}") };
-        let mut seq_of = |_: &Pattern| Matched::Topic { seq: (1 << 53) - 1 };
-        session.subscribed(subscribe, &context, u64::MAX, &mut seq_of, &mut out);
+        let Some(Command::Subscribe(mut subscribe)) = command else { panic!("{command:?}") };
+        session.join(&mut subscribe, &mut |_| None);
+        let joined = Joined { pos: u64::MAX, recovered: None };
+        let stands = vec![Matched::Topic { seq: (1 << 53) - 1 }; subscribe.patterns().len()];
+        session.subscribed(&subscribe, &context, joined, &stands, &mut out);
         messages(&out);
         out.len()
     };

@@ -5,7 +5,7 @@ mod limits;
 mod properties;
 
 use lineage::event::Pattern;
-use lineage::session::{Command, Context, Limits, Matched, Session};
+use lineage::session::{Command, Context, Joined, Limits, Matched, Session, Subscribe};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -68,8 +68,27 @@ pub(crate) fn subscribe(session: &mut Session, names: &[String], context: &Conte
     let (command, frames) = say(session, &text, context);
     let Some(Command::Subscribe(subscribe)) = command else { panic!("{frames:?}") };
     let mut out = Vec::new();
-    session.subscribed(subscribe, context, 9, &mut stand, &mut out);
+    join(session, subscribe, context, &mut out);
     messages(&out).remove(0)
+}
+
+/// Lets a subscribe take effect, with an ack, at position 9.
+pub(crate) fn join(
+    session: &mut Session,
+    mut subscribe: Subscribe,
+    context: &Context<'_>,
+    out: &mut Vec<u8>,
+) {
+    session.join(&mut subscribe, &mut |_| None);
+    let joined = Joined { pos: 9, recovered: subscribe.from.as_ref().map(|_| true) };
+    let stands: Vec<Matched> = subscribe.patterns().iter().map(stand).collect();
+    session.subscribed(&subscribe, context, joined, &stands, out);
+}
+
+/// The patterns in effect.
+pub(crate) fn held(session: &Session) -> Vec<String> {
+    let patterns = session.rules().patterns();
+    patterns.iter().map(|pattern| pattern.as_str().to_owned()).collect()
 }
 
 pub(crate) fn names(range: std::ops::Range<usize>) -> Vec<String> {

@@ -1,10 +1,10 @@
 //! What holds for any text whatever; proptest prints the case, and its seed, that fails.
 
-use crate::{NOW_US, context, messages, session, stand, subscribe};
+use crate::{NOW_US, context, held, join, messages, session, subscribe};
 use lineage::encode::json::write_v1;
 use lineage::event::{Body, Event, Json, Pattern, Topics};
 use lineage::session::{
-    Command, Context, GapAction, GapReason, Limits, Session, gap, snapshot_frame,
+    Command, Context, Fare, GapAction, GapReason, Limits, Session, gap, snapshot_frame,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -66,10 +66,13 @@ fn play(session: &mut Session, text: &str, context: &Context<'_>) -> (bool, Vec<
     let is_command = command.is_some();
     match command {
         Some(Command::Subscribe(subscribe)) => {
-            session.subscribed(subscribe, context, 9, &mut stand, &mut out);
+            join(session, subscribe, context, &mut out);
         }
         Some(Command::Unsubscribe(unsubscribe)) => {
             session.unsubscribed(unsubscribe, context, 9, &mut out)
+        }
+        Some(Command::Stats(id)) => {
+            session.stats(id.as_ref(), &Fare::default(), context, &mut out);
         }
         Some(Command::Publish(publish)) => session.published(&publish, Ok(9), context, &mut out),
         Some(Command::Close(code, reason)) => assert!(reason.starts_with(code.word())),
@@ -92,8 +95,8 @@ proptest! {
             prop_assert_eq!(frames.len(), 1, "{}", text);
             let kind = frames[0]["type"].as_str().unwrap_or_default();
             prop_assert!(["ack", "error", "pong"].contains(&kind), "{}: {}", text, frames[0]);
-            prop_assert!(session.patterns().len() <= 4);
-            prop_assert!(session.patterns().is_sorted_by(|a, b| a < b));
+            prop_assert!(held(&session).len() <= 4);
+            prop_assert!(held(&session).is_sorted_by(|a, b| a < b));
         }
     }
 

@@ -15,8 +15,9 @@ const EDGES: &[(&str, &str)] = &[
     ("telemetry", "sync clock"),
     ("ring", "sync wake"),
     ("encode", "event ring log wake telemetry clock sync"),
+    ("snapshot", "event log encode error sync"),
     ("session", "event encode(frame names) clock telemetry error"),
-    ("shard", "event ring log encode session wake telemetry clock sync kernel error"),
+    ("shard", "event ring log encode snapshot session wake telemetry clock sync kernel error"),
     (
         "source",
         "event ring(Full) encode(Publisher SharedPublisher OnFull) clock telemetry error sync",
@@ -28,16 +29,17 @@ const EDGES: &[(&str, &str)] = &[
     ("server", "session shard encode telemetry clock error sync kernel"),
     (
         "http",
-        "event log session shard telemetry encode clock error sync ring(Full) source(FlowGate)",
+        "event log session shard snapshot telemetry encode clock error sync ring(Full) source(FlowGate)",
     ),
+    ("client", "event error"),
     (
         "config",
         "error shard(Options Coalesce) session(Options) server(Options) http(Options PublishAccess) \
          source(Options replay) simulation(Options) log(Options) encode(Options) telemetry(Options)",
     ),
     ("engine", "*"),
-    ("main", "engine config simulation error clock telemetry cli"),
-    ("cli", "engine config simulation error clock telemetry"),
+    ("main", "engine config client simulation error clock telemetry cli"),
+    ("cli", "engine config client simulation error clock telemetry"),
 ];
 
 /// Modules of the program rather than of the library: to them the library is `lineage::`.

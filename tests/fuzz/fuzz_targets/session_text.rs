@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use lineage::event::Pattern;
-use lineage::session::{Command, Context, Limits, Matched, Session};
+use lineage::session::{Command, Context, Fare, Joined, Limits, Matched, Session};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         let is_over = matches!(command, Some(Command::Close(..)));
         obey(&mut session, command, &context, &mut out);
         assert_eq!(frames(&out), 1, "each message is answered once");
-        assert!(session.patterns().len() <= limits.topics);
+        assert!(session.rules().len() <= limits.topics);
         if is_over {
             break;
         }
@@ -42,19 +42,23 @@ fuzz_target!(|data: &[u8]| {
 
 fn obey(session: &mut Session, command: Option<Command>, context: &Context<'_>, out: &mut Vec<u8>) {
     match command {
-        Some(Command::Subscribe(subscribe)) => {
-            let mut seq_of = |pattern: &Pattern| {
+        Some(Command::Subscribe(mut subscribe)) => {
+            session.join(&mut subscribe, &mut |_| None);
+            let stand = |pattern: &Pattern| {
                 if pattern.is_exact() {
                     Matched::Topic { seq: 1 }
                 } else {
                     Matched::Pattern { count: 2 }
                 }
             };
-            session.subscribed(subscribe, context, 9, &mut seq_of, out);
+            let stands: Vec<Matched> = subscribe.patterns().iter().map(stand).collect();
+            let joined = Joined { pos: 9, recovered: subscribe.from.as_ref().map(|_| true) };
+            session.subscribed(&subscribe, context, joined, &stands, out);
         }
         Some(Command::Unsubscribe(unsubscribe)) => {
             session.unsubscribed(unsubscribe, context, 9, out)
         }
+        Some(Command::Stats(id)) => session.stats(id.as_ref(), &Fare::default(), context, out),
         Some(Command::Publish(publish)) => session.published(&publish, Ok(9), context, out),
         Some(Command::Close(code, reason)) => assert!(reason.starts_with(code.word())),
         None => {}
