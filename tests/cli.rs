@@ -198,7 +198,7 @@ fn s11_sub_asks_for_its_topics_and_prints_raw_lines_or_a_table() {
             close(socket, 1001, "drain");
             request
         });
-        let output = subscribe(&url, arguments);
+        let output = subscribe(&url, &[arguments, &["--retry-for", "0"]].concat());
         let request: serde_json::Value = serde_json::from_str(&done.join().unwrap()).unwrap();
         assert_eq!((&request["op"], &request["topics"]), (&"subscribe".into(), &asked));
         assert!(text(&output.stdout).contains(line), "{output:?}");
@@ -210,6 +210,69 @@ fn s11_sub_asks_for_its_topics_and_prints_raw_lines_or_a_table() {
 }
 
 #[test]
+fn sub_comes_back_after_a_loss_and_says_so() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/v1", listener.local_addr().unwrap());
+    let done = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for recovered in ["false", "true"] {
+            let mut socket = accept(listener.accept().unwrap().0).unwrap();
+            let request = socket.read().unwrap().into_text().unwrap().to_string();
+            asked.push(serde_json::from_str::<serde_json::Value>(&request).unwrap());
+            let welcome = r#"{"type":"welcome","payload":{"epoch":"k3f9"},"timestamp":1}"#;
+            let ack = format!(
+                r#"{{"type":"ack","id":1,"payload":{{"op":"subscribe","recovered":{recovered},"pos":6}}}}"#
+            );
+            for frame in [welcome, &ack, EVENT] {
+                socket.send(Message::text(frame)).unwrap();
+            }
+            match recovered {
+                "true" => close(socket, 1000, "done"),
+                _ => close(socket, 4008, "slow"),
+            }
+        }
+        asked
+    });
+    let options = ["sub", &url, "market:*", "--no-snapshot", "--from", "k3f9.5"];
+    let output = lineage().args(options).output().unwrap();
+    let asked = done.join().unwrap();
+    let from = |pos: u64| serde_json::json!({"epoch": "k3f9", "pos": pos});
+    assert_eq!((&asked[0]["from"], &asked[1]["from"]), (&from(5), &from(7)));
+    assert_eq!(asked[0]["snapshot"], false);
+    assert_eq!(output.status.code(), Some(0), "1000 is a normal end");
+    let row = "16:00:00.123  market    market:BTC-USD                  2  {\"price\":1.50}\n";
+    assert_eq!(text(&output.stdout), row.repeat(2));
+    let stderr = text(&output.stderr);
+    for part in ["position 6; not resumed", "4008 slow; trying again in", "6; resumed", "1000 done"]
+    {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+    assert!(stderr.contains("BROKEN market:BTC-USD: 2 came where 3 was due"), "{stderr}");
+}
+
+#[test]
+fn sub_shows_the_newest_values_only_where_asked_and_the_firehose_without_asking() {
+    let (url, done) = server(|mut socket| {
+        let request = socket.read().unwrap().into_text().unwrap().to_string();
+        close(socket, 1000, "done");
+        serde_json::from_str::<serde_json::Value>(&request).unwrap()
+    });
+    assert!(subscribe(&url, &["--latest=20", "hub"]).status.success());
+    let asked = done.join().unwrap();
+    assert_eq!((&asked["mode"], &asked["max_hz"]), (&"latest".into(), &20.into()));
+
+    let legacy = r#"{"type":"market","symbol":"BTC-USD","timestamp":1738512000}"#;
+    let (url, done) = server(move |mut socket| {
+        socket.send(Message::text(legacy)).unwrap();
+        close(socket, 1001, "drain");
+    });
+    let output = lineage().args(["sub", &url]).output().unwrap();
+    done.join().unwrap();
+    assert!(output.status.success());
+    assert_eq!(text(&output.stdout), format!("16:00:00.000  market    {legacy}\n"));
+}
+
+#[test]
 fn sub_fails_when_it_is_thrown_out_and_when_nobody_listens() {
     let (url, done) = server(|mut socket| {
         socket.read().unwrap();
@@ -217,7 +280,7 @@ fn sub_fails_when_it_is_thrown_out_and_when_nobody_listens() {
     });
     let output = subscribe(&url, &[]);
     done.join().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(77));
     assert!(text(&output.stderr).contains("4003 forbidden"), "{output:?}");
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

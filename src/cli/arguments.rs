@@ -3,13 +3,15 @@
 //! The options of `serve` are the rows of the configuration's table, so that help, environment and file cannot
 //! disagree; they may stand without the word `serve`.
 
-use super::subscribe::Subscription;
+use super::subscribe::{Asked, Subscription};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use lineage::client::{Position, RATES_HZ};
 use lineage::config::{Key, Settings};
 use lineage::error::Error;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const CONFIG_VARIABLE: &str = "LINEAGE_CONFIG";
 const URL_DEFAULT: &str = "ws://127.0.0.1:9001/v1";
@@ -33,15 +35,23 @@ Every option can also be set in the environment (--lag-bytes-max is LINEAGE_LAG_
 --publish token is read from LINEAGE_PUBLISH_TOKEN or the file, so that it is on no command line.
 Sizes are written 16384, 64KiB or 1MiB, times 250ms, 20s or 2m.
 
-Exit codes: 0 ok, 1 failure while running, 2 usage, 69 cannot listen or connect, 78 configuration.
+Exit codes: 0 ok, 1 failure while running, 2 usage, 69 cannot listen, 78 configuration.
 The first SIGINT or SIGTERM drains (clients are told when to come back), the second ends at once.";
 
 const SUB_HELP: &str = "\
 Examples:
   lineage sub                                      everything from ws://127.0.0.1:9001/v1
   lineage sub 'market:*' trade:momentum
+  lineage sub --latest=5 'market:*' 'agent:*'      the newest values, five times per second
   lineage sub --json ws://example.net:9001/v1 'market:*' | jq .payload
-  lineage sub ws://127.0.0.1:9001/                 the arena firehose";
+  lineage sub --json --from k3f9.81234 trade:momentum
+  lineage sub ws://127.0.0.1:9001/                 the arena firehose
+
+A lost connection is made again, and the stream resumed where it was. What is missing after all is told on stderr as
+GAP, with the topic and the first and last sequence number. With --json every message goes to stdout as it came.
+
+Exit codes: 0 ended by ^C, by a closed pipe or by the server, 1 failure while running, 2 usage, 69 cannot connect,
+77 refused by the server.";
 
 /// What was asked for.
 #[derive(Debug)]
@@ -86,12 +96,7 @@ fn command() -> Command {
             "Where to connect [default: {URL_DEFAULT}] and what to subscribe to: topics or \
              patterns such as `market:*` [default: *]"
         )))
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("Print each message as it came, one per line"),
-        );
+        .args(sub_options());
     serve_options(Command::new("lineage"))
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
@@ -99,6 +104,38 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(serve)
         .subcommand(sub)
+}
+
+fn sub_options() -> [Arg; 5] {
+    [
+        Arg::new("json")
+            .long("json")
+            .action(ArgAction::SetTrue)
+            .help("Print each message as it came, one per line"),
+        Arg::new("latest")
+            .long("latest")
+            .value_name("HZ")
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("10")
+            .value_parser(clap::value_parser!(u32))
+            .help(format!("Only the newest value of each topic, at most HZ times per second: {RATES_HZ:?} [HZ without a value: 10]")),
+        Arg::new("from")
+            .long("from")
+            .value_name("EPOCH.POS")
+            .value_parser(|text: &str| text.parse::<Position>())
+            .help("Go on after this position, as far as the server still has what followed"),
+        Arg::new("no-snapshot")
+            .long("no-snapshot")
+            .action(ArgAction::SetTrue)
+            .help("Without the last values first"),
+        Arg::new("retry-for")
+            .long("retry-for")
+            .value_name("SECONDS")
+            .default_value("60")
+            .value_parser(clap::value_parser!(u32))
+            .help("How long to try to come back after the connection is lost; 0: not at all"),
+    ]
 }
 
 fn serve_options(command: Command) -> Command {
@@ -140,7 +177,17 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Error> {
 fn subscription(matches: &ArgMatches) -> Result<Subscription, Error> {
     let mut words = matches.get_many::<String>("target").unwrap_or_default().cloned().peekable();
     let url = words.next_if(|word| word.contains("://")).unwrap_or_else(|| URL_DEFAULT.to_owned());
-    Subscription::new(url, words.collect(), matches.get_flag("json"))
+    Subscription::new(Asked {
+        url,
+        topics: words.collect(),
+        latest_hz: matches.get_one("latest").copied(),
+        from: matches.get_one("from").cloned(),
+        is_without_snapshot: matches.get_flag("no-snapshot"),
+        is_json: matches.get_flag("json"),
+        retry_for: Duration::from_secs(
+            matches.get_one::<u32>("retry-for").copied().unwrap_or_default().into(),
+        ),
+    })
 }
 
 #[cfg(test)]
@@ -201,14 +248,55 @@ mod tests {
             Ok(Invocation::Subscribe(subscription)) => subscription,
             other => panic!("{other:?}"),
         };
-        let topics = |topics: &[&str]| topics.iter().map(|topic| (*topic).to_owned()).collect();
-        let plain =
-            |url: &str, words| Subscription::new(url.to_owned(), topics(words), false).unwrap();
+        let plain = |url: &str, topics: &[&str]| {
+            let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+            let retry_for = Duration::from_secs(60);
+            Subscription::new(Asked { url: url.to_owned(), topics, retry_for, ..Asked::default() })
+                .unwrap()
+        };
         assert_eq!(asked(&["sub"]), plain(URL_DEFAULT, &["*"]));
         assert_eq!(asked(&["sub", "market:*"]), plain(URL_DEFAULT, &["market:*"]));
         assert_eq!(
             asked(&["sub", "ws://[::1]:1/v1", "a", "b"]),
             plain("ws://[::1]:1/v1", &["a", "b"])
         );
+    }
+
+    #[test]
+    fn options_of_sub_are_checked_before_anything_is_sent() {
+        let Ok(Invocation::Subscribe(asked)) = read_words(&[
+            "sub",
+            "--latest",
+            "market:*",
+            "--no-snapshot",
+            "--json",
+            "--retry-for",
+            "0",
+        ]) else {
+            panic!("refused");
+        };
+        let expected = Asked {
+            url: URL_DEFAULT.to_owned(),
+            topics: vec!["market:*".to_owned()],
+            latest_hz: Some(10),
+            is_without_snapshot: true,
+            is_json: true,
+            ..Asked::default()
+        };
+        assert_eq!(asked, Subscription::new(expected).unwrap());
+        for (words, part) in [
+            (&["sub", "x y"][..], "x y is neither"),
+            (&["sub", "--latest=3"], "3 is none of the rates"),
+            (&["sub", "--latest", "--from", "k3f9.1"], "mode all"),
+            (&["sub", "ws://localhost/", "--from", "k3f9.1"], "/v1"),
+            (&["sub", "ws://localhost/", "--latest"], "/v1"),
+        ] {
+            let error = read_words(words).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        for words in [&["sub", "--from", "k3f9"][..], &["sub", "--latest=x"], &["sub", "--count"]] {
+            assert!(matches!(read_words(words), Ok(Invocation::Explained(_))), "{words:?}");
+        }
     }
 }

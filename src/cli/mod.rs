@@ -1,9 +1,10 @@
 //! The command line: what was asked for, doing it, and one exit code for how it went.
 //!
 //! `arguments` reads the command line · `serve` runs an engine until a signal · `signals` waits for it · `log` sets
-//! logging up · `subscribe` is the terminal client, `table` its lines.
+//! logging up · `subscribe` is the terminal client, `firehose` its way to the legacy URLs, `table` its lines.
 
 mod arguments;
+mod firehose;
 mod log;
 mod serve;
 mod signals;
