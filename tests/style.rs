@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 const SOURCE_FOLDERS: [&str; 6] =
     ["src", "xtask/src", "loadtest/src", "tests", "benches", "examples"];
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 15] = [
     "README.md",
     "CHANGELOG.md",
     "docs",
@@ -28,6 +28,12 @@ const DOCUMENTS: [&str; 9] = [
     "xtask/Cargo.toml",
     "loadtest/Cargo.toml",
     "clippy.toml",
+    "clients/js/README.md",
+    "clients/js/package.json",
+    "clients/js/build.mjs",
+    "clients/js/src",
+    "clients/js/tests",
+    "clients/js/examples",
 ];
 
 #[test]
