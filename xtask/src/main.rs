@@ -5,10 +5,12 @@
     reason = "a program for people at a terminal: its output is its purpose"
 )]
 
+mod autobahn;
 mod benches;
 mod figures;
 mod fuzz;
 mod http;
+mod js;
 mod line;
 mod loom;
 mod ports;

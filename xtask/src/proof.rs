@@ -2,7 +2,9 @@
 //! this machine cannot check is said at the end, loudly.
 
 use crate::line::Line;
-use crate::{Outcome, benches, fuzz, loom, only_known, option, report, smoke, stress, tools};
+use crate::{
+    Outcome, autobahn, benches, fuzz, js, loom, only_known, option, report, smoke, stress, tools,
+};
 use std::time::Instant;
 
 /// One check.
@@ -54,6 +56,8 @@ const STEPS: &[Step] = &[
         "a browser shows the load tester's report and asks nobody for anything",
         |_| report::run(&[]),
     ),
+    quick("autobahn", "the Autobahn suite finds no fault with the WebSocket side", autobahn::run),
+    quick("js", "the JavaScript client, in Node.js and in a browser", |_| js::run()),
     thorough(
         "loom",
         "the lock-free parts in every interleaving, and every planted fault noticed",
@@ -84,8 +88,10 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     let start = Instant::now();
     let mut skipped = Skipped::new();
+    let mut passed = 0;
     for (at, step) in chosen.iter().enumerate() {
-        run_step(step, &format!("{}/{}", at + 1, chosen.len()), &mut skipped)?;
+        let place = format!("{}/{}", at + 1, chosen.len());
+        passed += usize::from(run_step(step, &place, &mut skipped)?);
     }
     if is_quick {
         skipped.extend(
@@ -95,21 +101,28 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
                 .map(|step| format!("{}: left out by --quick", step.name)),
         );
     }
-    conclude(chosen.len(), start, &skipped);
+    conclude(passed, start, &skipped);
     Ok(())
 }
 
-fn run_step(step: &Step, place: &str, skipped: &mut Skipped) -> Outcome {
+/// Runs one step; false when this machine cannot.
+fn run_step(step: &Step, place: &str, skipped: &mut Skipped) -> Outcome<bool> {
     println!("\n==> {place} {}: {}", step.name, step.title);
     let start = Instant::now();
+    let skipped_before = skipped.len();
     let outcome = (step.work)(skipped);
     let seconds = start.elapsed().as_secs_f64();
     outcome.map_err(|why| {
         let name = step.name;
         format!("\n==> FAILED at step {name} after {seconds:.1} s: {why}\n    repeat it with: cargo xtask test --only {name}")
     })?;
-    println!("==> {place} {}: passed in {seconds:.1} s", step.name);
-    Ok(())
+    let is_checked = skipped.len() == skipped_before;
+    if is_checked {
+        println!("==> {place} {}: passed in {seconds:.1} s", step.name);
+    } else {
+        println!("==> {place} {}: NOT RUN, the end says why", step.name);
+    }
+    Ok(is_checked)
 }
 
 fn conclude(steps: usize, start: Instant, skipped: &[String]) {
@@ -124,6 +137,8 @@ fn conclude(steps: usize, start: Instant, skipped: &[String]) {
 fn needs() -> Outcome {
     tools::install("gcc", || tools::has("cc"))?;
     tools::install("g++", || tools::has("c++") || tools::has("g++"))?;
+    // The fallbacks are tested with it.
+    tools::install("curl", || tools::has("curl"))?;
     // The foreign server that the load tester is proved against.
     tools::install("nodejs", || tools::has("node"))?;
     tools::install("npm", || tools::has("npm"))?;
@@ -141,6 +156,19 @@ mod tests {
         let why = run_step(&step, "1/1", &mut Skipped::new()).unwrap_err();
         assert!(why.contains("FAILED at step odd") && why.contains("it broke"), "{why}");
         assert!(why.contains("cargo xtask test --only odd"), "{why}");
+    }
+
+    #[test]
+    fn a_step_that_a_machine_cannot_run_has_not_passed() {
+        let mut skipped = Skipped::new();
+        let fine = quick("fine", "always true", |_| Ok(()));
+        assert_eq!(run_step(&fine, "1/2", &mut skipped), Ok(true));
+        let odd = quick("odd", "needs what is not here", |skipped| {
+            skipped.push("odd: there is none".to_owned());
+            Ok(())
+        });
+        assert_eq!(run_step(&odd, "2/2", &mut skipped), Ok(false));
+        assert_eq!(skipped, ["odd: there is none"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::line::Line;
 use std::path::{Path, PathBuf};
 
 /// Where unpacked tools live.
-const FOLDER: &str = "target/tools";
+pub(crate) const FOLDER: &str = "target/tools";
 
 /// The browser, and the Debian package that it comes in.
 pub(crate) const BROWSER: &str = "chromium-headless-shell";
