@@ -15,8 +15,8 @@
 //! | 7 | [`snapshot`] | the last value of every state topic, for who comes late |
 //! | 8 | [`server`] | how its socket came in: listeners, HTTP front, upgrade |
 //!
-//! Beside the path: [`client`] (the other end of the socket), [`wake`] (sleeping shards), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health,
-//! publishing), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`] (atomics as verbs), [`kernel`].
+//! Beside the path: [`client`] (the other end of the socket), [`wake`] (sleeping shards), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health, publishing), [`api`] (what parts answer
+//! there), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`] (atomics as verbs), [`kernel`].
 //!
 //! # Words, one meaning each
 //! event: what happened · topic: what it is about · position: place in the whole stream · seq: place within a topic ·
@@ -61,6 +61,8 @@ pub mod server;
 pub mod sync;
 pub mod wake;
 
+#[cfg(not(lineage_loom))]
+pub mod api;
 #[cfg(not(lineage_loom))]
 pub mod client;
 #[cfg(not(lineage_loom))]

@@ -11,13 +11,16 @@
 //! allocates nothing beyond what its payload already owns.
 
 mod json;
+mod tick;
 mod topic;
 
 pub use json::{DEPTH_MAX, Json, NotJson};
+pub use tick::{Quote, Tick};
 pub use topic::{
     Class, NAME_BYTES_MAX, Pattern, PatternError, TOPICS_MAX, Topic, TopicError, TopicInfo, Topics,
 };
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -48,12 +51,13 @@ pub enum Body {
     Trade(Trade),
     /// JSON from outside, byte for byte.
     External(Json),
-    /// An embedding program's own data, encoded once, when the event is.
+    /// Data that knows its own JSON, encoded once, when the event is.
     Typed(Typed),
 }
 
-/// Data of an embedding program that knows its own JSON.
-pub trait Payload: fmt::Debug + Send + Sync {
+/// Data that knows its own JSON: of an embedding program, or one of our own records that are too rare to be worth a
+/// [`Body`] of their own.
+pub trait Payload: Any + fmt::Debug + Send + Sync {
     /// Appends one JSON value, without raw CR or LF. Called once per event, by whoever encodes; must not block. A
     /// panic costs this event alone and is counted.
     fn write_json(&self, out: &mut Vec<u8>);
@@ -62,6 +66,20 @@ pub trait Payload: fmt::Debug + Send + Sync {
 /// A shared [`Payload`]; equal to its clones alone.
 #[derive(Debug, Clone)]
 pub struct Typed(pub Arc<dyn Payload>);
+
+impl Typed {
+    /// Shares `payload`.
+    pub fn new(payload: impl Payload) -> Self {
+        Self(Arc::new(payload))
+    }
+
+    /// The payload, if it is a `T`: how a reader inside the process gets typed data back.
+    #[must_use]
+    pub fn get<T: Payload>(&self) -> Option<&T> {
+        let payload: &dyn Any = &*self.0;
+        payload.downcast_ref()
+    }
+}
 
 impl PartialEq for Typed {
     fn eq(&self, other: &Self) -> bool {

@@ -6,6 +6,7 @@
 use super::latency::{BUCKET_BOUNDS_US, LatencySnapshot, QUANTILES};
 use super::table::{Description, Kind, Unit};
 use super::{Cells, EngineCounter, Probe, ShardCounter};
+use crate::error::Error;
 use crate::sync::Arc;
 use prometheus::core::{Collector, Desc};
 use prometheus::{Encoder, Registry, TextEncoder, proto};
@@ -36,6 +37,11 @@ impl Exposition {
             .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
             .expect("the process collector's names differ from ours");
         Self(registry)
+    }
+
+    pub(super) fn register(&self, collector: Box<dyn Collector>) -> Result<(), Error> {
+        let added = self.0.register(collector);
+        added.map_err(|error| Error::Config(format!("metrics: {error}")))
     }
 
     pub(super) fn text(&self) -> Vec<u8> {

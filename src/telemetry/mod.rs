@@ -18,6 +18,7 @@ pub use latency::LatencyRecorder;
 pub use table::{Description, EngineCounter, Kind, ShardCounter, Unit};
 
 use crate::clock::Clock;
+use crate::error::Error;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering};
 use crossbeam::utils::CachePadded;
 use exposition::Exposition;
@@ -102,6 +103,15 @@ impl Telemetry {
     #[must_use]
     pub fn uptime(&self) -> Duration {
         Duration::from_micros(self.cells.uptime_us())
+    }
+
+    /// Adds families of a part of the engine to the exposition; they are collected at every scrape, on the thread of
+    /// whoever asks, and must not block.
+    ///
+    /// # Errors
+    /// When a family of that name is there already.
+    pub fn register(&self, collector: Box<dyn prometheus::core::Collector>) -> Result<(), Error> {
+        self.exposition.register(collector)
     }
 
     /// How many shards it counts for.

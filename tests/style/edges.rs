@@ -10,9 +10,10 @@ const EDGES: &[(&str, &str)] = &[
     ("error", ""),
     ("kernel", ""),
     ("event", ""),
+    ("api", ""),
     ("wake", "sync"),
     ("log", "sync"),
-    ("telemetry", "sync clock"),
+    ("telemetry", "sync clock error"),
     ("ring", "sync wake"),
     ("encode", "event ring log wake telemetry clock sync"),
     ("snapshot", "event log encode error sync"),
@@ -24,18 +25,25 @@ const EDGES: &[(&str, &str)] = &[
     ),
     (
         "simulation",
-        "event source clock telemetry error ring(Full) encode(Publisher SharedPublisher OnFull)",
+        "event source api clock telemetry error sync ring(Full) encode(Publisher SharedPublisher OnFull)",
     ),
+    ("feeds", "event clock"),
+    (
+        "pipeline",
+        "event feeds source api clock telemetry error sync ring(Full) \
+         encode(Publisher SharedPublisher OnFull Tap Tapped Missed)",
+    ),
+    ("store", "event api clock telemetry error sync encode(Tap Tapped Missed)"),
     ("server", "session shard encode telemetry clock error sync kernel"),
     (
         "http",
-        "event log session shard snapshot telemetry encode clock error sync ring(Full) source(FlowGate)",
+        "api event log session shard snapshot telemetry encode clock error sync ring(Full) source(FlowGate)",
     ),
     ("client", "event error"),
     (
         "config",
         "error shard(Options Coalesce) session(Options) server(Options) http(Options PublishAccess) \
-         source(Options replay) simulation(Options) log(Options) encode(Options) telemetry(Options)",
+         source(Options replay) simulation(Options) pipeline(Options) store(Options) log(Options) encode(Options) telemetry(Options)",
     ),
     ("engine", "*"),
     ("main", "engine config client simulation error clock telemetry cli"),
