@@ -122,14 +122,16 @@ impl Settings {
     pub fn apply_toml(&mut self, text: &str, origin: &str) -> Result<(), Error> {
         let table: toml::Table =
             text.parse().map_err(|error| Error::Config(format!("{origin}: {error}")))?;
-        for (name, value) in &table {
-            let key = Key::ALL.iter().find(|key| key.name == name).ok_or_else(|| {
-                let hint = nearest(name).map_or_else(
-                    || "`lineage serve --help` lists them".to_owned(),
-                    |key| format!("did you mean `{key}`?"),
-                );
-                Error::Config(format!("{origin}: unknown key `{name}`; {hint}"))
-            })?;
+        for (name, value) in &flat(table) {
+            let key = Key::ALL.iter().find(|key| key.name == name.replace('.', "_")).ok_or_else(
+                || {
+                    let hint = nearest(name).map_or_else(
+                        || "`lineage serve --help` lists them".to_owned(),
+                        |key| format!("did you mean `{key}`?"),
+                    );
+                    Error::Config(format!("{origin}: unknown key `{name}`; {hint}"))
+                },
+            )?;
             let shown = if key.is_secret() { "…".to_owned() } else { value.to_string() };
             let text = plain(value).ok_or_else(|| {
                 Error::Config(format!("{origin}: {name} = {shown} is not one {}", key.value))
@@ -187,6 +189,20 @@ impl Settings {
         self.config.validate()?;
         Ok(self)
     }
+}
+
+/// The values of a table and of the tables in it, under names joined with a dot: `path` of `[store]` is `store.path`.
+fn flat(table: toml::Table) -> Vec<(String, toml::Value)> {
+    let mut found = Vec::new();
+    for (name, value) in table {
+        match value {
+            toml::Value::Table(inner) => found.extend(
+                flat(inner).into_iter().map(|(rest, value)| (format!("{name}.{rest}"), value)),
+            ),
+            value => found.push((name, value)),
+        }
+    }
+    found
 }
 
 /// The value as it would be written in a flag; `None` for tables, dates and lists of anything but text.

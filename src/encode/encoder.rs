@@ -10,7 +10,7 @@
 use super::frame::{FrameBuffer, payload};
 use super::tap::{TapSender, TapState, tap};
 use super::{LastValues, LogEnd, Role, Tap, ValueSink, json, legacy};
-use crate::event::{Class, Event, Pattern, TopicInfo, Topics};
+use crate::event::{Body, Class, Event, Pattern, TopicInfo, Topics};
 use crate::log::{Entry, Log, Options, Writer, log};
 use crate::ring::{self, Consumer, Intake};
 use crate::sync::{Arc, Gauge, Mutex, Watermark};
@@ -330,7 +330,8 @@ impl Work {
         if flat.subscribers.value() > 0 {
             self.legacy[0].append(entry, frame);
         }
-        if nested.subscribers.value() > 0 {
+        let has_nested_form = matches!(event.body, Body::Market(_) | Body::Agent(_));
+        if has_nested_form && nested.subscribers.value() > 0 {
             legacy::write_nested(self.nested.begin(), &info.kind, payload(frame));
             self.legacy[1].append(entry, self.nested.finish());
         }

@@ -13,7 +13,7 @@ use crate::http::{self, Hub, Surface, stream};
 use crate::log;
 use crate::ring;
 use crate::server::{self, Edge, EdgeCounters, Listener, Routes};
-use crate::shard::{Broadcaster, Dispatch, Endpoint, Floors, Handler};
+use crate::shard::{Broadcaster, Dispatch, Endpoint, Floors, Handler, LegacyKind, LegacyView};
 use crate::simulation::{self, Simulation};
 use crate::snapshot::Keeper;
 use crate::source::replay::{self, Replay, ReplayReport};
@@ -156,6 +156,17 @@ fn parts(config: Config, clock: Clock, wake: &Arc<Wake>, floors: &Arc<Floors>) -
     }
 }
 
+/// The WebSocket paths of both listeners.
+fn shared_path(path: &str) -> Option<Endpoint> {
+    let legacy = |kind| Endpoint::Legacy(LegacyView { kind, patterns: None });
+    match path {
+        "/v1" => Some(Endpoint::V1),
+        "/ws" => Some(legacy(LegacyKind::Hub)),
+        "/api/v11/live/stream" => Some(legacy(LegacyKind::Chain)),
+        _ => None,
+    }
+}
+
 /// The front door's counts, in the engine's telemetry.
 struct DoorCounters(Arc<Telemetry>);
 
@@ -248,12 +259,11 @@ fn listen(
         Arc::new(|path, query| {
             Ok(match path {
                 "/" => Some(Endpoint::Legacy(legacy_query::view(query)?)),
-                "/v1" => Some(Endpoint::V1),
-                _ => None,
+                path => shared_path(path),
             })
         })
     };
-    let http_routes: Routes = Arc::new(|path, _| Ok((path == "/v1").then_some(Endpoint::V1)));
+    let http_routes: Routes = Arc::new(|path, _| Ok(shared_path(path)));
     let context = Arc::new(parts.http_context());
     let service = |surface| http::service(surface, context.clone());
     let mut listeners = Vec::new();

@@ -7,7 +7,7 @@
 use crate::event::Pattern;
 use crate::http::query;
 use crate::server::BadQuery;
-use crate::shard::LegacyView;
+use crate::shard::{LegacyKind, LegacyView};
 use std::collections::BTreeSet;
 
 /// Different symbols that one client may name.
@@ -67,9 +67,10 @@ impl Wishes {
 
     fn view(self) -> LegacyView {
         let Self { is_nested, wants_market, wants_agent, symbols } = self;
+        let kind = if is_nested { LegacyKind::Nested } else { LegacyKind::Firehose };
         let wants_all = wants_market == wants_agent;
         if wants_all && symbols.is_empty() {
-            return LegacyView { is_nested, patterns: None };
+            return LegacyView { kind, patterns: None };
         }
         let every = |stem: &str| Pattern::parse(stem).expect("a wildcard");
         let mut patterns = Vec::new();
@@ -81,7 +82,7 @@ impl Wishes {
         } else if wants_all || wants_market {
             patterns.extend(symbols);
         }
-        LegacyView { is_nested, patterns: Some(patterns.into()) }
+        LegacyView { kind, patterns: Some(patterns.into()) }
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
         let patterns = view.patterns.as_deref().map_or("*".to_owned(), |patterns| {
             patterns.iter().map(Pattern::as_str).collect::<Vec<_>>().join(" ")
         });
-        Ok((view.is_nested, patterns))
+        Ok((view.kind == LegacyKind::Nested, patterns))
     }
 
     #[test]

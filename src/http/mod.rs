@@ -4,11 +4,12 @@
 //! sizes, time) and is no upgrade. It runs on the edge's runtime, one task per connection, and never on a shard.
 //! Nothing here holds a lock across a wait, and every wait has a bound.
 //!
-//! `answer` makes responses · `connections` tells who is there · `health` says whether the engine can serve ·
+//! `answer` makes responses · `connections` tells who is there · `gateway` serves REST · `health` says whether the engine can serve ·
 //! `metrics` is the exposition · `publish` takes events · `query` reads the query of a request · `stream` gives events.
 
 mod answer;
 mod connections;
+pub mod gateway;
 mod health;
 mod metrics;
 pub mod publish;
@@ -18,6 +19,7 @@ pub mod stream;
 mod tests;
 
 pub use connections::Shards;
+pub use gateway::Gateway;
 pub use health::{Check, Health};
 pub use publish::{Door, Intake, PublishAccess};
 pub use stream::Hub;
@@ -67,6 +69,8 @@ pub struct Context<I = SharedPublisher> {
     pub door: Door<I>,
     /// Who is asked about connections.
     pub shards: Shards,
+    /// Where the systems tell of themselves.
+    pub gateway: Gateway,
     /// Where streams come from.
     pub streams: Arc<Hub>,
 }
@@ -106,6 +110,11 @@ where
             Method::GET | Method::HEAD => stream::respond(&context.streams, kind, &request).await,
             _ => answer::method_not_allowed("GET, HEAD").map(answer::whole),
         };
+    }
+    if surface == Surface::Http
+        && let Some(response) = context.gateway.respond(request.method(), request.uri()).await
+    {
+        return response.map(answer::whole);
     }
     page(surface, context, request, peer).await.map(answer::whole)
 }

@@ -14,7 +14,8 @@ pub fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, st
     })
 }
 
-fn decoded(text: &str) -> Cow<'_, str> {
+/// The text that percent signs stand for.
+pub fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8_lossy()
 }
 

@@ -43,6 +43,7 @@ fn context(checks: &[(&'static str, bool)]) -> Context<NoRing> {
         telemetry,
         health: Box::new(move || Health { checks: checks.clone() }),
         door: Door::new(parts, publish::Options::default()),
+        gateway: Gateway::new(Vec::new(), Clock::system()),
         streams: stream::tests::hub(stream::Options::default()),
         shards: Shards::new(Arc::new(Dispatch::new(2, Arc::new(Wake::new(2)))))
             .patience(Duration::from_millis(1)),

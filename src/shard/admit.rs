@@ -3,7 +3,7 @@
 use super::connections::{Cold, Flags, number};
 use super::group::Key;
 use super::lanes::Lane;
-use super::{Arrival, Endpoint, LegacyView, Shard, Transport};
+use super::{Arrival, Endpoint, LegacyKind, LegacyView, Shard, Transport};
 use crate::encode::{LastValues, legacy};
 use crate::event::{Pattern, Topics};
 use crate::session::{Selection, Session};
@@ -67,8 +67,11 @@ impl<T: Transport> Shard<T> {
         }
         let Arrival { stream, early, peer, endpoint, seat } = arrival;
         let flags = match &endpoint {
-            Endpoint::Legacy(view) if view.is_nested => Flags::NESTED,
-            Endpoint::Legacy(_) => Flags::default(),
+            Endpoint::Legacy(view) => match view.kind {
+                LegacyKind::Nested => Flags::NESTED,
+                LegacyKind::Hub => Flags::HUB,
+                LegacyKind::Firehose | LegacyKind::Chain => Flags::default(),
+            },
             Endpoint::V1 => Flags::V1,
             Endpoint::Custom => Flags::CUSTOM,
         };
@@ -114,9 +117,12 @@ impl<T: Transport> Shard<T> {
         if is_first {
             self.encoder.join(lane.encoded().expect("the encoder writes the legacy lanes"));
         }
+        if view.kind == LegacyKind::Chain {
+            legacy::chain_welcome(uuid::Uuid::new_v4(), self.now_us, greeting);
+        }
         let (topics, selection) = (&self.topics, view.selection());
         let read = |values: &LastValues| {
-            write_values(values, topics, &selection, view.is_nested, greeting);
+            write_values(values, topics, &selection, lane == Lane::Nested, greeting);
         };
         let is_read = self.encoder.try_values(read).is_some();
         if is_read {
@@ -216,13 +222,18 @@ pub(super) fn write_values(
 
 impl LegacyView {
     fn lane(&self) -> Lane {
-        if self.is_nested { Lane::Nested } else { Lane::Legacy }
+        if self.kind == LegacyKind::Nested { Lane::Nested } else { Lane::Legacy }
     }
 
     fn selection(&self) -> Selection {
-        match &self.patterns {
-            None => Selection::of([Pattern::all()]),
-            Some(patterns) => Selection::of(patterns.iter().cloned()),
+        if let Some(patterns) = &self.patterns {
+            return Selection::of(patterns.iter().cloned());
         }
+        let texts: &[&str] = match self.kind {
+            LegacyKind::Firehose | LegacyKind::Nested => &["market:*", "agent:*"],
+            LegacyKind::Hub => &["hub"],
+            LegacyKind::Chain => &["chain:*"],
+        };
+        Selection::of(texts.iter().map(|text| Pattern::parse(text).expect("a pattern")))
     }
 }

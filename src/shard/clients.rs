@@ -193,7 +193,7 @@ impl<T: Transport> Shard<T> {
         let Some(mut session) =
             self.connections.cold[k].as_deref_mut().and_then(|cold| cold.session.take())
         else {
-            self.telemetry.add(ShardCounter::IgnoredMessages, 1);
+            self.answer_legacy(k, message, replies);
             return None;
         };
         let may_publish = self.connections.cold(k).may_publish;

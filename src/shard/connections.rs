@@ -50,6 +50,8 @@ impl Flags {
     pub(super) const QUEUED: Self = Self(4096);
     /// A legacy client of the nested form.
     pub(super) const NESTED: Self = Self(8192);
+    /// A legacy client of the hub's view.
+    pub(super) const HUB: Self = Self(16_384);
 
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0

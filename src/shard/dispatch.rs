@@ -17,7 +17,7 @@ const INBOX_INQUIRIES_MAX: usize = 16;
 /// What a connection speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
-    /// The legacy firehose: read only.
+    /// A legacy view: read only, but for what the hub's clients may ask.
     Legacy(LegacyView),
     /// The v1 protocol.
     V1,
@@ -25,13 +25,27 @@ pub enum Endpoint {
     Custom,
 }
 
-/// What of the legacy firehose a client gets, and in which form.
+/// What of the legacy messages a client gets, and in which form.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LegacyView {
-    /// `{"market":{…}}` in place of `{"type":"market",…}`.
-    pub is_nested: bool,
-    /// The topics; none: all of them.
+    /// Which view.
+    pub kind: LegacyKind,
+    /// The topics; none: all of the view.
     pub patterns: Option<Box<[Pattern]>>,
+}
+
+/// The legacy views.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LegacyKind {
+    /// The firehose: prices and agents.
+    #[default]
+    Firehose,
+    /// The firehose with `{"market":{…}}` in place of `{"type":"market",…}`.
+    Nested,
+    /// The hub's status; answers two actions.
+    Hub,
+    /// The ledger's updates, behind a welcome.
+    Chain,
 }
 
 /// An upgraded connection.

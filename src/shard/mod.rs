@@ -19,6 +19,7 @@
 //! Invariant, held by the model test: a member whose cursor is below its group's end is in the circle with
 //! visits remaining, or a laggard. Delivery allocates nothing.
 
+mod actions;
 mod admit;
 mod broadcaster;
 mod census;
@@ -71,7 +72,7 @@ mod protocol_tests;
 mod tests;
 
 pub use broadcaster::Broadcaster;
-pub use dispatch::{Arrival, Dispatch, Endpoint, LegacyView};
+pub use dispatch::{Arrival, Dispatch, Endpoint, LegacyKind, LegacyView};
 pub use gate::Floors;
 pub use inquiry::{Census, ConnectionId, Inquiry, Rank, Reply, Report, Sort};
 pub use options::{Coalesce, Handler, Message, Options, PublishRight};

@@ -3,7 +3,10 @@
 
 use super::model_checks::{Asked, EPOCH, PATTERNS, TOPICS};
 use super::model_feed::{Feed, Peer, Script};
-use super::{Arrival, Dispatch, Endpoint, Floors, LegacyView, Options, PublishRight, Setup, Shard};
+use super::{
+    Arrival, Dispatch, Endpoint, Floors, LegacyKind, LegacyView, Options, PublishRight, Setup,
+    Shard,
+};
 use crate::clock::{Clock, ManualClock};
 use crate::encode::{self, Encoder, SharedPublisher};
 use crate::event::{Pattern, Topics};
@@ -126,7 +129,7 @@ impl World {
 
     pub(super) fn connect(&mut self, kind: Kind, room: usize) -> usize {
         let peer = Rc::new(RefCell::new(Peer { room, ..Peer::default() }));
-        let legacy = |is_nested, patterns| Endpoint::Legacy(LegacyView { is_nested, patterns });
+        let legacy = |kind, patterns| Endpoint::Legacy(LegacyView { kind, patterns });
         let only_a: Box<[Pattern]> = [Pattern::parse("market:A").expect("a name")].into();
         let arrival = Arrival {
             stream: Script { peer: peer.clone(), feed: self.feed.clone() },
@@ -135,9 +138,9 @@ impl World {
             endpoint: match kind {
                 Kind::V1 => Endpoint::V1,
                 Kind::Handler => Endpoint::Custom,
-                Kind::Flat => legacy(false, None),
-                Kind::Nested => legacy(true, None),
-                Kind::OnlyA => legacy(false, Some(only_a)),
+                Kind::Flat => legacy(LegacyKind::Firehose, None),
+                Kind::Nested => legacy(LegacyKind::Nested, None),
+                Kind::OnlyA => legacy(LegacyKind::Firehose, Some(only_a)),
             },
             seat: None,
         };
