@@ -10,10 +10,12 @@
 //! Data path: sources make events on their own threads, the holder of the encoder role reads them. Making one
 //! allocates nothing beyond what its payload already owns.
 
+pub mod hub;
 mod json;
 mod tick;
 mod topic;
 
+pub use hub::HubStatus;
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{

@@ -14,6 +14,7 @@
 
 mod agents;
 mod arena;
+pub mod hub;
 mod market;
 mod random;
 mod strategy;

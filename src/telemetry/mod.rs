@@ -10,11 +10,13 @@
 
 mod exposition;
 mod latency;
+mod performance;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use latency::LatencyRecorder;
+pub use performance::{Context, Measure, PerformanceMetrics};
 pub use table::{Description, EngineCounter, Kind, ShardCounter, Unit};
 
 use crate::clock::Clock;
