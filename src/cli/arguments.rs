@@ -3,11 +3,13 @@
 //! The options of `serve` are the rows of the configuration's table, so that help, environment and file cannot
 //! disagree; they may stand without the word `serve`.
 
+use super::simulate;
 use super::subscribe::{Asked, Subscription};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use lineage::client::{Position, RATES_HZ};
 use lineage::config::{Key, Settings};
 use lineage::error::Error;
+use lineage::simulation::EVENTS_PER_S_MAX;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -53,6 +55,20 @@ GAP, with the topic and the first and last sequence number. With --json every me
 Exit codes: 0 ended by ^C, by a closed pipe or by the server, 1 failure while running, 2 usage, 69 cannot connect,
 77 refused by the server.";
 
+const SIMULATE_HELP: &str = "\
+Examples:
+  lineage simulate --seed 7 --events 20            the first events, as a v1 client would read them
+  lineage simulate --flow-per-s 50 | jq .payload   with trades and quotes of the markets themselves
+  lineage simulate --seed 7 --events 1000000 --hash
+
+No server and no waiting: the clock starts at 2026-01-01T00:00:00Z and jumps from one event to the next. The same seed
+prints the same bytes on every machine and in every run; another seed prints others.
+
+--hash prints one line: the SHA-256, in hex, of a line `topic seq us payload` for each event, in the order of pos, each
+ended by LF, with the payload as v1 clients get it. Two builds that print the same hash simulate the same.
+
+Exit codes: 0 ok, also when the reader closes the pipe, 1 failure while running, 2 usage.";
+
 /// What was asked for.
 #[derive(Debug)]
 pub(super) enum Invocation {
@@ -60,6 +76,8 @@ pub(super) enum Invocation {
     Serve(Box<Settings>),
     /// Print what a server sends.
     Subscribe(Subscription),
+    /// Print what a simulation does.
+    Simulate(simulate::Asked),
     /// Help, version or a mistake has been printed; nothing is left to do.
     Explained(ExitCode),
 }
@@ -80,6 +98,7 @@ pub(super) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Invocati
     };
     match matches.subcommand() {
         Some(("sub", matches)) => Ok(Invocation::Subscribe(subscription(matches)?)),
+        Some(("simulate", matches)) => Ok(Invocation::Simulate(simulation(matches))),
         Some((_, matches)) => Ok(Invocation::Serve(Box::new(settings(matches)?))),
         None => Ok(Invocation::Serve(Box::new(settings(&matches)?))),
     }
@@ -97,6 +116,10 @@ fn command() -> Command {
              patterns such as `market:*` [default: *]"
         )))
         .args(sub_options());
+    let simulate = Command::new("simulate")
+        .about("Print what the simulation does, without a server and as fast as it goes")
+        .after_help(SIMULATE_HELP)
+        .args(simulate_options());
     serve_options(Command::new("lineage"))
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
@@ -104,6 +127,30 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(serve)
         .subcommand(sub)
+        .subcommand(simulate)
+}
+
+fn simulate_options() -> [Arg; 4] {
+    let number = |name: &'static str, default: &'static str| {
+        Arg::new(name).long(name).value_name("NUMBER").default_value(default)
+    };
+    [
+        number("seed", "1")
+            .value_parser(clap::value_parser!(u64))
+            .help("Seed of the random numbers; the same seed gives the same bytes"),
+        number("events", "1000")
+            .value_parser(clap::value_parser!(u64))
+            .help("How many events, from the first on"),
+        number("flow-per-s", "0")
+            .value_parser(clap::value_parser!(u32).range(0..=i64::from(EVENTS_PER_S_MAX)))
+            .help(
+                "Trades and quotes of the markets per second of simulated time, to 100000; 0: none",
+            ),
+        Arg::new("hash")
+            .long("hash")
+            .action(ArgAction::SetTrue)
+            .help("Print the SHA-256 of the events in place of the events"),
+    ]
 }
 
 fn sub_options() -> [Arg; 5] {
@@ -172,6 +219,16 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Error> {
         }
     }
     settings.finish()
+}
+
+fn simulation(matches: &ArgMatches) -> simulate::Asked {
+    let number = |name| matches.get_one::<u64>(name).copied().unwrap_or_default();
+    simulate::Asked {
+        seed: number("seed"),
+        events: number("events"),
+        flow_per_s: matches.get_one("flow-per-s").copied().unwrap_or_default(),
+        is_hash: matches.get_flag("hash"),
+    }
 }
 
 fn subscription(matches: &ArgMatches) -> Result<Subscription, Error> {
@@ -260,6 +317,25 @@ mod tests {
             asked(&["sub", "ws://[::1]:1/v1", "a", "b"]),
             plain("ws://[::1]:1/v1", &["a", "b"])
         );
+    }
+
+    #[test]
+    fn simulate_has_a_default_for_everything_and_limits() {
+        let asked = |words: &[&str]| match read_words(words) {
+            Ok(Invocation::Simulate(asked)) => asked,
+            other => panic!("{other:?}"),
+        };
+        let plain = simulate::Asked { seed: 1, events: 1_000, flow_per_s: 0, is_hash: false };
+        assert_eq!(asked(&["simulate"]), plain);
+        let words =
+            ["simulate", "--seed", "7", "--events", "9", "--flow-per-s", "100000", "--hash"];
+        let all = simulate::Asked { seed: 7, events: 9, flow_per_s: 100_000, is_hash: true };
+        assert_eq!(asked(&words), all);
+        assert_eq!(asked(&["simulate", "--flow-per-s", "99999"]).flow_per_s, 99_999);
+        for words in [["--flow-per-s", "100001"], ["--seed", "-1"], ["--events", "x"]] {
+            let words = ["simulate", words[0], words[1]];
+            assert!(matches!(read_words(&words), Ok(Invocation::Explained(_))), "{words:?}");
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! The command line: what was asked for, doing it, and one exit code for how it went.
 //!
 //! `arguments` reads the command line · `serve` runs an engine until a signal · `signals` waits for it · `log` sets
-//! logging up · `subscribe` is the terminal client, `firehose` its way to the legacy URLs, `table` its lines.
+//! logging up · `subscribe` is the terminal client, `firehose` its way to the legacy URLs, `table` its lines ·
+//! `simulate` prints a simulation without a server.
 
 mod arguments;
 mod firehose;
 mod log;
 mod serve;
 mod signals;
+mod simulate;
 mod subscribe;
 mod table;
 
@@ -22,6 +24,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match arguments::read(arguments) {
         Ok(Invocation::Serve(settings)) => serve::serve(&settings),
         Ok(Invocation::Subscribe(subscription)) => subscribe::subscribe(&subscription),
+        Ok(Invocation::Simulate(asked)) => simulate::simulate(&asked),
         Ok(Invocation::Explained(code)) => return code,
         Err(error) => Err(error),
     };

@@ -11,11 +11,14 @@
 //! allocates nothing beyond what its payload already owns.
 
 pub mod hub;
+mod arena;
 mod json;
 mod tick;
+mod tick_json;
 mod topic;
 
 pub use hub::HubStatus;
+pub use arena::Round;
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{

@@ -33,4 +33,6 @@ pub struct Quote {
     pub ask: Option<(Decimal, Decimal)>,
     /// When it was valid by the venue's clock; where the venue does not say, when it was received. Microseconds.
     pub time_us: u64,
+    /// As in [`Tick`].
+    pub is_simulated: bool,
 }

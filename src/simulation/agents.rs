@@ -4,7 +4,8 @@
 //! probability, whatever the prices do, and moves the capital by a whole number of dollars. A trade that earns
 //! nothing is lost, and a loss leaves a scar. Capital may fall below zero: the arena has no margin calls.
 //!
-//! Invariants: wins + scars = trades; capital = start + the sum of all trades' profits and losses.
+//! Invariants: wins + scars = trades; capital = start + the sum of all trades' profits and losses
+//! since it was last set to the start.
 
 use super::Options;
 use super::market::Market;
@@ -27,6 +28,13 @@ pub struct Contestant {
 }
 
 impl Contestant {
+    /// An agent of one's own: $50,000 and, where its strategy asks for calibrated outcomes, 450 of a thousand won.
+    #[must_use]
+    pub fn new(slug: &str, name: &str, strategy: impl Strategy + 'static) -> Self {
+        let name = AgentName { slug: slug.into(), name: name.into() };
+        Self { name, capital: Cents(5_000_000), win_permille: 450, strategy: Box::new(strategy) }
+    }
+
     /// The three agents of the arena: Momentum, Conservative and Balanced.
     #[must_use]
     pub fn defaults() -> Vec<Self> {
@@ -48,6 +56,8 @@ impl Contestant {
 #[derive(Debug)]
 pub(super) struct Trader {
     agent: Arc<AgentName>,
+    /// Capital at the start.
+    start: Cents,
     capital: Cents,
     trades: u32,
     wins: u32,
@@ -65,6 +75,7 @@ impl Trader {
         let Contestant { name, capital, win_permille, strategy } = contestant;
         Self {
             agent: Arc::new(name),
+            start: capital,
             capital,
             trades: 0,
             wins: 0,
@@ -75,6 +86,19 @@ impl Trader {
             strategy,
             random,
         }
+    }
+
+    pub(super) fn name(&self) -> &Arc<AgentName> {
+        &self.agent
+    }
+
+    pub(super) fn capital(&self) -> Cents {
+        self.capital
+    }
+
+    /// Sets the capital to that of the start; trades, wins and scars stay.
+    pub(super) fn reset_capital(&mut self) {
+        self.capital = self.start;
     }
 
     /// One update: the trade, if there was one, and the state after it.

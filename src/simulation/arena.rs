@@ -4,19 +4,23 @@
 //! Prices and agents have a schedule each. A schedule keeps its phase: what fires late does not move what follows,
 //! and what was missed altogether (the machine slept) is left out, not caught up.
 //!
-//! Order within a step: prices first, so that agents trade at the newest; then agent by agent, a trade before the
-//! state it leads to.
+//! Order within a step: prices first, so that everybody trades at the newest; then the order flow; then agent by
+//! agent, a trade before the state it leads to; then the round, when it ends with this update.
 
-use super::Options;
 use super::agents::{Contestant, Trader};
+use super::flow::Flow;
 use super::market::Market;
 use super::random::Random;
-use crate::event::{self, Body, Cents, Event, Topic, TopicError, Topics};
+use super::rounds::Rounds;
+use super::{EVENTS_PER_S_MAX, Options};
+use crate::event::{self, Body, Event, Topic, TopicError, Topics, Typed};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Shortest interval of a schedule; shorter ones become it.
-const INTERVAL_US_MIN: u64 = 1_000;
+/// Least time for an event of a schedule.
+const EVENT_US: u64 = 1_000_000 / EVENTS_PER_S_MAX as u64;
+/// Events of an agent's update: a trade and a state.
+const UPDATE_EVENTS: usize = 2;
 
 /// Markets and agents, and when each is due.
 #[derive(Debug)]
@@ -25,7 +29,10 @@ pub struct Arena {
     markets: Vec<Market>,
     /// The topic of each market.
     prices: Vec<Topic>,
+    flow: Flow,
     seats: Vec<Seat>,
+    rounds: Rounds,
+    rounds_topic: Topic,
     prices_due: Schedule,
     agents_due: Schedule,
 }
@@ -59,10 +66,10 @@ impl Arena {
         start_us: u64,
     ) -> Result<Self, TopicError> {
         let mut root = Random::new(options.seed);
-        let markets = vec![
-            Market::new("BTC-USD", Cents(4_200_000), Cents(100_000), root.split()),
-            Market::new("ETH-USD", Cents(230_000), Cents(10_000), root.split()),
-        ];
+        let symbols = options.symbols.iter();
+        let markets: Vec<Market> = symbols
+            .map(|it| Market::new(&it.name, it.middle, it.half_width, root.split()))
+            .collect();
         let topic = |kind, name: &str| topics.register(&format!("{kind}:{name}"), None);
         let prices = markets.iter().map(|market| topic("market", market.symbol()));
         let prices = prices.collect::<Result<_, _>>()?;
@@ -72,19 +79,34 @@ impl Arena {
             let trades = topic("trade", &contestant.name.slug)?;
             seats.push(Seat { trader: Trader::new(contestant, root.split()), states, trades });
         }
-        let prices_due = Schedule::new(start_us, options.market_interval);
-        let agents_due = Schedule::new(start_us, options.agent_interval);
-        Ok(Self { options: options.clone(), markets, prices, seats, prices_due, agents_due })
+        let flow_per_s = options.flow_per_s.min(EVENTS_PER_S_MAX);
+        let flow = Flow::new(flow_per_s, &markets, topics, start_us, root.split())?;
+        let rounds = Rounds::new(options, seats.iter().map(|seat| &seat.trader));
+        Ok(Self {
+            prices_due: Schedule::new(start_us, options.market_interval, markets.len()),
+            agents_due: Schedule::new(
+                start_us,
+                options.agent_interval,
+                seats.len() * UPDATE_EVENTS,
+            ),
+            options: options.clone(),
+            markets,
+            prices,
+            flow,
+            seats,
+            rounds,
+            rounds_topic: topics.register("arena", None)?,
+        })
     }
 
     /// When something is due next, in microseconds since the Unix epoch.
     #[must_use]
     pub fn next_due_us(&self) -> u64 {
-        self.prices_due.next_us.min(self.agents_due.next_us)
+        self.prices_due.next_us.min(self.agents_due.next_us).min(self.flow.next_us())
     }
 
     /// Appends what is due at `now_us`, stamped with it; nothing before [`next_due_us`](Self::next_due_us). Each
-    /// price and each agent moves on by one step, however long ago the last one was.
+    /// price and each agent moves on by one step, and one order comes, however long ago the last one was.
     pub fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
         if self.prices_due.fires(now_us) {
             for (market, &topic) in self.markets.iter_mut().zip(&self.prices) {
@@ -94,6 +116,7 @@ impl Arena {
                 out.push(Event { topic, key: 0, time_us: now_us, body: Body::Market(price) });
             }
         }
+        self.flow.step(now_us, &self.markets, out);
         if self.agents_due.fires(now_us) {
             for seat in &mut self.seats {
                 let (trade, state) = seat.trader.update(&self.options, &self.markets);
@@ -101,6 +124,11 @@ impl Arena {
                 for (topic, body) in trade.into_iter().chain([(seat.states, Body::Agent(state))]) {
                     out.push(Event { topic, key: 0, time_us: now_us, body });
                 }
+            }
+            let traders = self.seats.iter_mut().map(|seat| &mut seat.trader);
+            if let Some(round) = self.rounds.update(traders) {
+                let (topic, body) = (self.rounds_topic, Body::Typed(Typed::new(round)));
+                out.push(Event { topic, key: 0, time_us: now_us, body });
             }
         }
     }
@@ -114,9 +142,12 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn new(start_us: u64, interval: Duration) -> Self {
+    /// Shorter intervals than [`EVENT_US`] for each of `events` become that; without events it never fires.
+    fn new(start_us: u64, interval: Duration, events: usize) -> Self {
         let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
-        Self { interval_us: interval_us.max(INTERVAL_US_MIN), next_us: start_us }
+        let least_us = EVENT_US.saturating_mul(events as u64);
+        let next_us = if events == 0 { u64::MAX } else { start_us };
+        Self { interval_us: interval_us.max(least_us).max(1), next_us }
     }
 
     /// Whether it is due, in which case it moves on to the first moment of its phase after `now_us`.
@@ -130,14 +161,14 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arena, INTERVAL_US_MIN, Schedule};
+    use super::{Arena, EVENT_US, Schedule};
     use crate::event::{TopicError, Topics};
     use crate::simulation::{Contestant, Options};
     use std::time::Duration;
 
     #[test]
     fn a_schedule_fires_at_its_start_and_keeps_its_phase_when_late() {
-        let mut schedule = Schedule::new(10_000, Duration::from_millis(5));
+        let mut schedule = Schedule::new(10_000, Duration::from_millis(5), 2);
         let mut fires = |now_us| (schedule.fires(now_us), schedule.next_us);
         assert_eq!(fires(9_999), (false, 10_000));
         assert_eq!(fires(10_000), (true, 15_000));
@@ -150,13 +181,15 @@ mod tests {
 
     #[test]
     fn intervals_shorter_than_the_limit_become_it() {
-        for (micros, expected_us) in [(0, 0), (999, 0), (1_000, 0), (1_001, 1)] {
-            let mut schedule = Schedule::new(0, Duration::from_micros(micros));
+        assert_eq!(EVENT_US, 10);
+        for (micros, expected_us) in [(0, 30), (29, 30), (30, 30), (31, 31)] {
+            let mut schedule = Schedule::new(0, Duration::from_micros(micros), 3);
             assert!(schedule.fires(0));
-            assert_eq!(schedule.next_us, INTERVAL_US_MIN + expected_us, "{micros}");
+            assert_eq!(schedule.next_us, expected_us, "{micros}");
         }
-        let mut schedule = Schedule::new(0, Duration::MAX);
+        let mut schedule = Schedule::new(0, Duration::MAX, 1);
         assert!(schedule.fires(0) && schedule.next_us == u64::MAX);
+        assert!(!Schedule::new(0, Duration::ZERO, 0).fires(1_000), "nothing to come");
     }
 
     #[test]

@@ -1,18 +1,63 @@
-//! Simulated prices: a mean-reverting random walk, clamped to a band, in whole cents.
+//! Simulated prices: a mean-reverting random walk, clamped to a band, in whole cents, calm or wild by turns.
 //!
 //! Each step pulls the price back by a twentieth of its distance from the middle and adds an equally distributed
-//! step of at most an eighth of the band's half width. That settles at a standard deviation of about a quarter of
-//! the half width, so the band's edge is met rarely. No floating-point number: the same seed gives the same prices
-//! everywhere.
+//! step of at most an eighth of the band's half width, half as far in calm times and half as far again in wild ones.
+//! That settles at a standard deviation of about a quarter of the half width, so the band's edge is met rarely.
+//!
+//! Times change as they do on real markets: a large move is followed by more large ones, in either direction. Normal
+//! times end in calm (three of five) or wild ones, and those in normal times again; each lasts 20 to 100 steps. So the
+//! price is calm for three tenths of the time, normal for five and wild for two.
+//!
+//! No floating-point number: the same seed gives the same prices everywhere. The times have a random stream of their
+//! own, so that they do not move the one the steps are drawn from.
 
 use super::random::Random;
 use crate::event::Cents;
 use std::sync::Arc;
 
+/// The greatest middle of a band: ten billion dollars.
+pub const PRICE_MAX: Cents = Cents(1_000_000_000_000);
+
 /// Part of the distance from the middle that is taken back in a step.
 const PULL_DIVISOR: i64 = 20;
-/// Part of the band's half width that a random step may have.
+/// Part of the band's half width that a random step may have in normal times.
 const STEP_DIVISOR: i64 = 8;
+/// Fewest steps that a regime lasts.
+const REGIME_STEPS_MIN: u32 = 20;
+/// Most steps that a regime lasts.
+const REGIME_STEPS_MAX: u32 = 100;
+/// Normal times of a thousand after which it is calm; after the others it is wild.
+const CALM_PERMILLE: u32 = 600;
+
+/// How far the random steps go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Regime {
+    /// Half as far as in normal times.
+    Calm,
+    /// As far as the band says.
+    Normal,
+    /// Half as far again.
+    Wild,
+}
+
+impl Regime {
+    /// The part of a normal step, in halves.
+    fn halves(self) -> i64 {
+        match self {
+            Self::Calm => 1,
+            Self::Normal => 2,
+            Self::Wild => 3,
+        }
+    }
+
+    fn next(self, random: &mut Random) -> Self {
+        match self {
+            Self::Calm | Self::Wild => Self::Normal,
+            Self::Normal if random.chance(CALM_PERMILLE) => Self::Calm,
+            Self::Normal => Self::Wild,
+        }
+    }
+}
 
 /// One symbol and its price.
 #[derive(Debug, Clone)]
@@ -23,14 +68,25 @@ pub struct Market {
     price: Cents,
     previous: Cents,
     random: Random,
+    regime: Regime,
+    /// Steps it still lasts.
+    regime_left: u32,
+    regimes: Random,
 }
 
 impl Market {
-    /// A price that starts at `middle` and never leaves it by more than `half_width` (not below 0).
+    /// A price that starts at `middle` (from 0 to [`PRICE_MAX`]) in normal times and never leaves it by more than
+    /// `half_width` (from 0 to `middle`); what lies outside becomes the nearest of those.
     #[must_use]
     pub fn new(symbol: &str, middle: Cents, half_width: Cents, random: Random) -> Self {
-        let half_width = Cents(half_width.0.max(0));
-        Self { symbol: symbol.into(), middle, half_width, price: middle, previous: middle, random }
+        let middle = middle.clamp(Cents(0), PRICE_MAX);
+        let half_width = half_width.clamp(Cents(0), middle);
+        // Split off a copy: the stream of the steps stays where it is.
+        let mut regimes = random.clone().split();
+        let regime_left = duration(&mut regimes);
+        let (symbol, regime) = (symbol.into(), Regime::Normal);
+        let (price, previous) = (middle, middle);
+        Self { symbol, middle, half_width, price, previous, random, regime, regime_left, regimes }
     }
 
     /// Such as `BTC-USD`.
@@ -63,9 +119,15 @@ impl Market {
         self.half_width
     }
 
+    /// Whether times are calm, normal or wild.
+    #[must_use]
+    pub fn regime(&self) -> Regime {
+        self.regime
+    }
+
     /// Moves the price on.
     pub(super) fn step(&mut self) {
-        let reach = self.half_width.0 / STEP_DIVISOR;
+        let reach = self.half_width.0 / STEP_DIVISOR * self.regime.halves() / 2;
         let choices = u64::try_from(2 * reach + 1).expect("a width is not below zero");
         let random = i64::try_from(self.random.below(choices))
             .expect("below a number that came from i64")
@@ -74,12 +136,23 @@ impl Market {
         let moved = offset - offset / PULL_DIVISOR + random;
         self.previous = self.price;
         self.price = Cents(self.middle.0 + moved.clamp(-self.half_width.0, self.half_width.0));
+        self.regime_left -= 1;
+        if self.regime_left == 0 {
+            self.regime = self.regime.next(&mut self.regimes);
+            self.regime_left = duration(&mut self.regimes);
+        }
     }
+}
+
+/// How many steps a regime lasts.
+fn duration(random: &mut Random) -> u32 {
+    let above = random.below(u64::from(REGIME_STEPS_MAX - REGIME_STEPS_MIN) + 1);
+    REGIME_STEPS_MIN + u32::try_from(above).expect("below a number that came from u32")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cents, Market, Random};
+    use super::{Cents, Market, PRICE_MAX, REGIME_STEPS_MAX, REGIME_STEPS_MIN, Random, Regime};
 
     const SEED: u64 = 5;
 
@@ -95,7 +168,8 @@ mod tests {
                 let offset = market.offset().0;
                 assert!(offset.abs() <= half_width, "seed {SEED}: {offset} beyond {half_width}");
                 assert_eq!(market.change().0, market.price().0 - before.0, "seed {SEED}");
-                assert!(market.change().0.abs() <= half_width / 8 + half_width / 20, "seed {SEED}");
+                let farthest = half_width * 3 / 16 + half_width / 20;
+                assert!(market.change().0.abs() <= farthest, "seed {SEED}");
                 sum += offset;
                 squares += offset * offset;
                 above += u32::from(offset > 0);
@@ -130,5 +204,43 @@ mod tests {
         let mut still = Market::new("X", Cents(1_000), Cents(-1), Random::new(SEED));
         still.step();
         assert_eq!(still.price(), Cents(1_000), "a band without width holds the price");
+    }
+
+    #[test]
+    fn s14_bands_outside_the_limits_become_the_nearest_within() {
+        let band = |middle, half_width| {
+            let market = Market::new("X", Cents(middle), Cents(half_width), Random::new(SEED));
+            (market.price().0, market.half_width().0)
+        };
+        for above in [-1, 0, 1] {
+            let expected = PRICE_MAX.0.min(PRICE_MAX.0 + above);
+            assert_eq!(band(PRICE_MAX.0 + above, 5), (expected, 5));
+            assert_eq!(band(500, 500 + above), (500, 500.min(500 + above)));
+            assert_eq!(band(above, 0), (above.max(0), 0));
+        }
+    }
+
+    #[test]
+    fn s14_times_are_calm_normal_and_wild_as_often_and_as_long_as_stated() {
+        let mut market = Market::new("X", Cents(4_200_000), Cents(100_000), Random::new(SEED));
+        let (mut lasted, mut before) = (0, market.regime());
+        assert_eq!(before, Regime::Normal);
+        let mut steps = [0_u32; 3];
+        for _ in 0..1_000_000 {
+            steps[before as usize] += 1;
+            market.step();
+            lasted += 1;
+            let reach = 12_500 * (before as i64 + 1) / 2 + 100_000 / 20;
+            assert!(market.change().0.abs() <= reach, "seed {SEED}: {before:?}");
+            if market.regime() != before {
+                let range = REGIME_STEPS_MIN..=REGIME_STEPS_MAX;
+                assert!(range.contains(&lasted), "seed {SEED}: {before:?} lasted {lasted}");
+                assert!([before, market.regime()].contains(&Regime::Normal), "seed {SEED}");
+                (lasted, before) = (0, market.regime());
+            }
+        }
+        for (count, stated) in steps.into_iter().zip([300_000, 500_000, 200_000_u32]) {
+            assert!(count.abs_diff(stated) < 15_000, "seed {SEED}: {steps:?}");
+        }
     }
 }

@@ -43,6 +43,10 @@ pub struct Momentum;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MeanReversion;
 
+/// Neither looks nor thinks: market and side by the toss of a coin. What it wins, the calibrated outcome alone wins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Coin;
+
 /// A market by the toss of a coin: with the move while the price is in the inner half of its band, else back.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mixed;
@@ -63,10 +67,17 @@ impl Strategy for MeanReversion {
 
 impl Strategy for Mixed {
     fn decide(&mut self, markets: &[Market], random: &mut Random) -> Option<Decision> {
-        let market = usize::try_from(random.below(markets.len() as u64)).expect("below a length");
-        let chosen = markets.get(market)?;
+        let market = any(markets, random)?;
+        let chosen = &markets[market];
         let is_calm = chosen.offset().0.abs() <= chosen.half_width().0 / 2;
         Some(calibrated(market, if is_calm { with_move(chosen) } else { back(chosen) }))
+    }
+}
+
+impl Strategy for Coin {
+    fn decide(&mut self, markets: &[Market], random: &mut Random) -> Option<Decision> {
+        let market = any(markets, random)?;
+        Some(calibrated(market, if random.chance(500) { Side::Buy } else { Side::Sell }))
     }
 }
 
@@ -116,6 +127,12 @@ fn calibrated(market: usize, side: Side) -> Decision {
     Decision { market, side, outcome: Outcome::Calibrated }
 }
 
+/// A market, each as likely as another; none when there is none.
+fn any(markets: &[Market], random: &mut Random) -> Option<usize> {
+    let index = usize::try_from(random.below(markets.len() as u64)).expect("below a length");
+    (index < markets.len()).then_some(index)
+}
+
 /// The market whose `distance` is the largest part of its band; the first of equals.
 fn farthest(markets: &[Market], distance: impl Fn(&Market) -> i64) -> Option<usize> {
     let part = |market: &Market| distance(market).abs() * 1_000_000 / market.half_width().0.max(1);
@@ -133,7 +150,7 @@ fn back(market: &Market) -> Side {
 #[cfg(test)]
 mod tests {
     use super::{
-        Cents, Decision, MeanReversion, Mixed, Momentum, Outcome, PricePath, Side, Strategy,
+        Cents, Coin, Decision, MeanReversion, Mixed, Momentum, Outcome, PricePath, Side, Strategy,
         farthest,
     };
     use crate::simulation::market::Market;
@@ -212,11 +229,28 @@ mod tests {
     }
 
     #[test]
+    fn s15_a_coin_chooses_every_market_and_side_as_often() {
+        let (mut random, markets) = (Random::new(3), markets(3, 30));
+        let mut chosen = [[0_u32; 2]; 2];
+        for _ in 0..40_000 {
+            let Decision { market, side, outcome } =
+                Coin.decide(&markets, &mut random).expect("trades");
+            assert_eq!(outcome, Outcome::Calibrated);
+            chosen[market][usize::from(side == Side::Buy)] += 1;
+        }
+        assert!(
+            chosen.iter().flatten().all(|times| times.abs_diff(10_000) < 350),
+            "seed 3: {chosen:?}, over four deviations"
+        );
+    }
+
+    #[test]
     fn without_a_market_nobody_trades() {
         let mut random = Random::new(3);
         assert_eq!(Momentum.decide(&[], &mut random), None);
         assert_eq!(MeanReversion.decide(&[], &mut random), None);
         assert_eq!(Mixed.decide(&[], &mut random), None);
+        assert_eq!(Coin.decide(&[], &mut random), None);
         assert_eq!(
             farthest(&markets(1, 0), |market| market.change().0),
             Some(0),

@@ -47,7 +47,7 @@ const EDGES: &[(&str, &str)] = &[
     ),
     ("engine", "*"),
     ("main", "engine config client simulation error clock telemetry cli"),
-    ("cli", "engine config client simulation error clock telemetry"),
+    ("cli", "engine config client simulation error clock telemetry event encode(json)"),
 ];
 
 /// Modules of the program rather than of the library: to them the library is `lineage::`.
