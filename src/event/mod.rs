@@ -12,6 +12,7 @@
 
 pub mod hub;
 mod arena;
+mod chain;
 mod json;
 mod tick;
 mod tick_json;
@@ -19,6 +20,10 @@ mod topic;
 
 pub use hub::HubStatus;
 pub use arena::Round;
+pub use chain::{
+    ChainBlock, ChainNetwork, ChainTps, ChainUpdate, ChainValidators, NetworkHealth,
+    write_chain_message, write_chain_welcome,
+};
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{

@@ -21,6 +21,7 @@ pub mod hub;
 mod flow;
 mod lines;
 mod live;
+pub mod chain;
 mod market;
 mod options;
 mod random;
