@@ -79,6 +79,8 @@ pub mod http;
 #[allow(unsafe_code, reason = "a system call without a safe wrapper")]
 pub mod kernel;
 #[cfg(not(lineage_loom))]
+pub mod pipeline;
+#[cfg(not(lineage_loom))]
 pub mod simulation;
 #[cfg(not(lineage_loom))]
 pub mod source;

@@ -13,6 +13,9 @@
 pub mod hub;
 mod arena;
 mod chain;
+mod candle;
+mod exact;
+mod indicator;
 mod json;
 mod tick;
 mod tick_json;
@@ -24,6 +27,9 @@ pub use chain::{
     ChainBlock, ChainNetwork, ChainTps, ChainUpdate, ChainValidators, NetworkHealth,
     write_chain_message, write_chain_welcome,
 };
+pub use candle::{Bar, Candle, Interval, OlderCandles};
+pub use exact::Exact;
+pub use indicator::Indicator;
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{
