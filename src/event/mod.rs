@@ -16,6 +16,7 @@ mod chain;
 mod candle;
 mod exact;
 mod indicator;
+mod alert;
 mod json;
 mod tick;
 mod tick_json;
@@ -30,6 +31,7 @@ pub use chain::{
 pub use candle::{Bar, Candle, Interval, OlderCandles};
 pub use exact::Exact;
 pub use indicator::Indicator;
+pub use alert::{Alert, AlertHistory, AlertRecord, AlertState, Severity};
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{

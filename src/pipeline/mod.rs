@@ -10,6 +10,7 @@
 //!
 //! Never: sockets, files, or a place inside the encoder role.
 
+pub mod alerts;
 mod calculator;
 mod collector;
 mod history;
