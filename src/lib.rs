@@ -15,7 +15,7 @@
 //! | 7 | [`snapshot`] | the last value of every state topic, for who comes late |
 //! | 8 | [`server`] | how its socket came in: listeners, HTTP front, upgrade |
 //!
-//! Beside the path: [`client`] (the other end of the socket), [`wake`] (sleeping shards), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health, publishing), [`api`] (what parts answer
+//! Beside the path: [`client`] (the other end of the socket), [`wake`] (sleeping shards), [`feeds`] (recorded messages as typed trades, quotes and books), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health, publishing), [`api`] (what parts answer
 //! there), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`] (atomics as verbs), [`kernel`].
 //!
 //! # Words, one meaning each
@@ -73,6 +73,8 @@ pub mod config;
 pub mod engine;
 #[cfg(not(lineage_loom))]
 pub mod error;
+#[cfg(not(lineage_loom))]
+pub mod feeds;
 #[cfg(not(lineage_loom))]
 pub mod http;
 #[cfg(not(lineage_loom))]

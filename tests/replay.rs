@@ -187,12 +187,12 @@ fn a_snapshot_before_the_first_stream_is_of_the_symbol_that_follows() {
 
 #[test]
 fn a_file_that_is_no_recording_of_a_known_feed_says_why_and_what_to_do() {
-    let kraken = b"1 [464,{\"b\":[]},\"book-1000\",\"XBT/USD\"]\n2 {\"event\":\"heartbeat\"}\n";
+    let unknown = b"1 {\"ch\":\"market.btcusdt.trade\",\"tick\":[]}\n2 {\"event\":\"heartbeat\"}\n";
     for (name, bytes, part) in [
         ("empty.jsonl", &b""[..], "is empty"),
         ("text.jsonl", b"hello\nworld\n", "line 1 has no receive time"),
-        ("kraken.jsonl", kraken, "`binance`"),
-        ("kraken.jsonl", kraken, "replay:binance=PATH"),
+        ("unknown.jsonl", unknown, "`kraken-futures`"),
+        ("unknown.jsonl", unknown, "replay:binance=PATH"),
         ("magic-only.gz", &[0x1f, 0x8b], "cannot open"),
     ] {
         let path = file(name, bytes);
@@ -200,7 +200,7 @@ fn a_file_that_is_no_recording_of_a_known_feed_says_why_and_what_to_do() {
         assert!(message.contains(part) && message.contains(name), "{message}");
     }
     // Named, the same file is taken at the operator's word.
-    let read = read(&file("kraken-named.jsonl", kraken), Some(Feed::Binance)).unwrap();
+    let read = read(&file("unknown-named.jsonl", unknown), Some(Feed::Binance)).unwrap();
     assert_eq!(read.per_topic(), BTreeMap::from([("binance:control", 2)]));
     let directory = Recording::open(Path::new(env!("CARGO_TARGET_TMPDIR")), None).unwrap_err();
     assert!(directory.to_string().contains("cannot open"), "{directory}");

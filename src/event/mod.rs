@@ -17,6 +17,7 @@ mod candle;
 mod exact;
 mod indicator;
 mod alert;
+mod book;
 mod json;
 mod tick;
 mod tick_json;
@@ -32,6 +33,7 @@ pub use candle::{Bar, Candle, Interval, OlderCandles};
 pub use exact::Exact;
 pub use indicator::Indicator;
 pub use alert::{Alert, AlertHistory, AlertRecord, AlertState, Severity};
+pub use book::{BOOK_LEVELS, Book};
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{

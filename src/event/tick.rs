@@ -27,9 +27,9 @@ pub struct Tick {
 pub struct Quote {
     /// As in [`Tick`].
     pub symbol: Arc<str>,
-    /// Price and quantity of the best bid, if there is one.
+    /// Price and quantity of the best bid, if there is one. A quantity of zero: the venue does not say.
     pub bid: Option<(Decimal, Decimal)>,
-    /// Price and quantity of the best ask, if there is one.
+    /// Price and quantity of the best ask, if there is one. A quantity of zero: the venue does not say.
     pub ask: Option<(Decimal, Decimal)>,
     /// When it was valid by the venue's clock; where the venue does not say, when it was received. Microseconds.
     pub time_us: u64,

@@ -5,7 +5,7 @@
 //! the private ring. Never drops a frame on a full ring (it retries, and the delay shows as pacing error), never
 //! lets a bad line end the stream, never loops.
 //!
-//! `speed` the pace · `lines` the file · `feed` what a frame is about · `recording` frames with topic and time ·
+//! `speed` the pace · `lines` the file · `feed` and `venues` what a frame is about · `recording` frames with topic and time ·
 //! `pace` when each is published · `report` what became of it.
 
 mod error;
@@ -17,6 +17,7 @@ mod pace_tests;
 mod recording;
 mod report;
 mod speed;
+mod venues;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -191,6 +192,7 @@ mod tests {
             ("./a=b", None, "./a=b"),
             ("binance=a.gz", Some(Feed::Binance), "a.gz"),
             ("binance=a=b", Some(Feed::Binance), "a=b"),
+            ("kraken-futures=a", Some(Feed::KrakenFutures), "a"),
         ] {
             let options = Options::from_spec(spec, Speed::Max).unwrap();
             assert_eq!(options, Options { path: path.into(), feed, speed: Speed::Max }, "{spec}");
@@ -203,8 +205,8 @@ mod tests {
             let message = Options::from_spec(spec, Speed::Max).unwrap_err().to_string();
             assert!(message.contains("replay:binance=PATH"), "{message}");
         }
-        let message = Options::from_spec("kraken=a.gz", Speed::Max).unwrap_err().to_string();
-        assert!(message.contains("\"kraken\"") && message.contains("`binance`"), "{message}");
+        let message = Options::from_spec("ftx=a.gz", Speed::Max).unwrap_err().to_string();
+        assert!(message.contains("\"ftx\"") && message.contains("`binance`"), "{message}");
     }
 
     #[test]

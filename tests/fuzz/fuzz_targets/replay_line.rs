@@ -14,7 +14,7 @@ static FILE: LazyLock<PathBuf> =
 
 fuzz_target!(|data: &[u8]| {
     std::fs::write(&*FILE, data).expect("the temporary folder takes a file");
-    for feed in [None, Some(Feed::Binance)] {
+    for feed in Feed::ALL.map(Some).into_iter().chain([None]) {
         let Ok(mut recording) = Recording::open(&FILE, feed) else { continue };
         let mut lines = 0;
         while let Ok(Some(entry)) = recording.next_entry() {
