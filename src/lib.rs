@@ -87,6 +87,8 @@ pub mod simulation;
 #[cfg(not(lineage_loom))]
 pub mod source;
 #[cfg(not(lineage_loom))]
+pub mod store;
+#[cfg(not(lineage_loom))]
 pub mod telemetry;
 
 // The model checker sees the role without the encoder around it.
