@@ -3,6 +3,8 @@
 //! The options of `serve` are the rows of the configuration's table, so that help, environment and file cannot
 //! disagree; they may stand without the word `serve`.
 
+use super::record::Recording;
+use super::recording::{Form, Sync, parse_bytes};
 use super::simulate;
 use super::subscribe::{Asked, Subscription};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -68,6 +70,19 @@ prints the same bytes on every machine and in every run; another seed prints oth
 ended by LF, with the payload as v1 clients get it. Two builds that print the same hash simulate the same.
 
 Exit codes: 0 ok, also when the reader closes the pipe, 1 failure while running, 2 usage.";
+const RECORD_HELP: &str = "\
+Examples:
+  lineage record day.jsonl.gz                      everything from ws://127.0.0.1:9001/v1
+  lineage record trades.jsonl ws://example.net:9001/v1 'trade:*'
+  lineage record day.jsonl.gz --rotate 100MB --sync 1s
+  lineage --source replay:day.jsonl.gz             plays it again
+
+A file that exists is not replaced. A name that ends in .gz is compressed. A full part is followed by day.0002.jsonl.gz
+and so on; parts that are joined with cat are one recording. ^C or SIGTERM ends the file with a note that says how many
+events it holds and how many are missing; the same goes to stderr.
+
+Exit codes: 0 ended by a signal or by the server, 1 failure while running (the file cannot be written), 2 usage,
+69 cannot connect, 77 refused by the server.";
 
 /// What was asked for.
 #[derive(Debug)]
@@ -78,6 +93,8 @@ pub(super) enum Invocation {
     Subscribe(Subscription),
     /// Print what a simulation does.
     Simulate(simulate::Asked),
+    /// Write what a server sends into a file.
+    Record(Box<Recording>),
     /// Help, version or a mistake has been printed; nothing is left to do.
     Explained(ExitCode),
 }
@@ -99,6 +116,7 @@ pub(super) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Invocati
     match matches.subcommand() {
         Some(("sub", matches)) => Ok(Invocation::Subscribe(subscription(matches)?)),
         Some(("simulate", matches)) => Ok(Invocation::Simulate(simulation(matches))),
+        Some(("record", matches)) => Ok(Invocation::Record(Box::new(recording(matches)?))),
         Some((_, matches)) => Ok(Invocation::Serve(Box::new(settings(matches)?))),
         None => Ok(Invocation::Serve(Box::new(settings(&matches)?))),
     }
@@ -128,6 +146,7 @@ fn command() -> Command {
         .subcommand(serve)
         .subcommand(sub)
         .subcommand(simulate)
+        .subcommand(record_command())
 }
 
 fn simulate_options() -> [Arg; 4] {
@@ -153,6 +172,42 @@ fn simulate_options() -> [Arg; 4] {
     ]
 }
 
+fn record_command() -> Command {
+    Command::new("record")
+        .about("Write what a server sends into a file, until ^C")
+        .after_help(RECORD_HELP)
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The file to make"))
+        .arg(Arg::new("target").value_name("[URL] TOPIC").num_args(0..).help(format!(
+            "Where to connect [default: {URL_DEFAULT}] and what to record: topics or patterns \
+             [default: *]"
+        )))
+        .arg(
+            Arg::new("rotate")
+                .long("rotate")
+                .value_name("SIZE")
+                .value_parser(parse_bytes)
+                .help("Begin a new file when one has so many bytes [default: never]"),
+        )
+        .arg(
+            Arg::new("sync")
+                .long("sync")
+                .value_name("WHEN")
+                .default_value("1s")
+                .value_parser(Sync::parse)
+                .help("When events are on the disk: never (when the system likes), 1s, each"),
+        )
+        .arg(retry_for())
+}
+
+fn retry_for() -> Arg {
+    Arg::new("retry-for")
+        .long("retry-for")
+        .value_name("SECONDS")
+        .default_value("60")
+        .value_parser(clap::value_parser!(u32))
+        .help("How long to try to come back after the connection is lost; 0: not at all")
+}
+
 fn sub_options() -> [Arg; 5] {
     [
         Arg::new("json")
@@ -176,12 +231,7 @@ fn sub_options() -> [Arg; 5] {
             .long("no-snapshot")
             .action(ArgAction::SetTrue)
             .help("Without the last values first"),
-        Arg::new("retry-for")
-            .long("retry-for")
-            .value_name("SECONDS")
-            .default_value("60")
-            .value_parser(clap::value_parser!(u32))
-            .help("How long to try to come back after the connection is lost; 0: not at all"),
+        retry_for(),
     ]
 }
 
@@ -231,19 +281,44 @@ fn simulation(matches: &ArgMatches) -> simulate::Asked {
     }
 }
 
-fn subscription(matches: &ArgMatches) -> Result<Subscription, Error> {
+fn recording(matches: &ArgMatches) -> Result<Recording, Error> {
+    let (url, topics) = target(matches);
+    let asked = Asked {
+        url,
+        topics,
+        is_without_snapshot: true,
+        retry_for: retry_time(matches),
+        ..Asked::default()
+    };
+    let form = Form {
+        path: matches.get_one::<String>("file").map(PathBuf::from).unwrap_or_default(),
+        rotate_bytes: matches.get_one("rotate").copied(),
+        sync: matches.get_one("sync").copied().unwrap_or(Sync::EachSecond),
+    };
+    Recording::new(asked, form)
+}
+
+/// The URL and the topics of `[URL] [TOPIC…]`.
+fn target(matches: &ArgMatches) -> (String, Vec<String>) {
     let mut words = matches.get_many::<String>("target").unwrap_or_default().cloned().peekable();
     let url = words.next_if(|word| word.contains("://")).unwrap_or_else(|| URL_DEFAULT.to_owned());
+    (url, words.collect())
+}
+
+fn retry_time(matches: &ArgMatches) -> Duration {
+    Duration::from_secs(matches.get_one::<u32>("retry-for").copied().unwrap_or_default().into())
+}
+
+fn subscription(matches: &ArgMatches) -> Result<Subscription, Error> {
+    let (url, topics) = target(matches);
     Subscription::new(Asked {
         url,
-        topics: words.collect(),
+        topics,
         latest_hz: matches.get_one("latest").copied(),
         from: matches.get_one("from").cloned(),
         is_without_snapshot: matches.get_flag("no-snapshot"),
         is_json: matches.get_flag("json"),
-        retry_for: Duration::from_secs(
-            matches.get_one::<u32>("retry-for").copied().unwrap_or_default().into(),
-        ),
+        retry_for: retry_time(matches),
     })
 }
 

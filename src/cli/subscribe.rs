@@ -60,9 +60,14 @@ impl Subscription {
         }
         Ok(Self { asked, is_v1 })
     }
+
+    /// What is asked for, with the topics that are meant.
+    pub(super) fn into_asked(self) -> Asked {
+        self.asked
+    }
 }
 
-fn client(asked: &Asked) -> Result<Client, BuildError> {
+pub(super) fn client(asked: &Asked) -> Result<Client, BuildError> {
     let mut builder = Client::builder(&asked.url).snapshot(!asked.is_without_snapshot);
     for topic in &asked.topics {
         builder = match asked.latest_hz {
@@ -153,7 +158,7 @@ async fn follow(asked: &Asked, mut out: impl Write) -> Result<End, Error> {
 
 /// The time without the server.
 #[derive(Debug, Default)]
-struct Absence {
+pub(super) struct Absence {
     since: Option<Instant>,
     /// It began with the server saying that it would go.
     is_drain: bool,
@@ -161,7 +166,7 @@ struct Absence {
 
 impl Absence {
     /// How it ends, if the next try would come after `patience` has run out.
-    fn goes_on(
+    pub(super) fn goes_on(
         &mut self,
         asked: &Asked,
         next: &Reconnecting,
@@ -190,7 +195,7 @@ impl Absence {
 }
 
 /// What the end of a client means; a normal one is no error.
-fn ended(asked: &Asked, error: &client::Error) -> Result<End, Error> {
+pub(super) fn ended(asked: &Asked, error: &client::Error) -> Result<End, Error> {
     let reason = error.to_string();
     match error {
         client::Error::Closed { code: 1000, .. } => {

@@ -61,9 +61,15 @@ fn an_unknown_key_is_named_with_its_file_and_the_key_that_was_meant() {
     let message = from_toml("[limits]\nseed = 1").unwrap_err();
     assert!(message.contains("unknown key `limits.seed`; `lineage serve --help`"), "{message}");
     let message = from_toml("[log]\nsegment = 1").unwrap_err();
-    assert!(message.contains("unknown key `log.segment`; did you mean `log_segments`?"), "{message}");
+    assert!(
+        message.contains("unknown key `log.segment`; did you mean `log_segments`?"),
+        "{message}"
+    );
     // A table is another spelling of a name with several words.
-    assert_eq!(from_toml("[log]\nsegments = 8").map(|settings| settings.config.log_segments), Ok(8));
+    assert_eq!(
+        from_toml("[log]\nsegments = 8").map(|settings| settings.config.log_segments),
+        Ok(8)
+    );
 }
 
 #[test]

@@ -10,30 +10,30 @@
 //! Data path: sources make events on their own threads, the holder of the encoder role reads them. Making one
 //! allocates nothing beyond what its payload already owns.
 
-pub mod hub;
-mod arena;
-mod chain;
-mod candle;
-mod exact;
-mod indicator;
 mod alert;
+mod arena;
 mod book;
+mod candle;
+mod chain;
+mod exact;
+pub mod hub;
+mod indicator;
 mod json;
 mod tick;
 mod tick_json;
 mod topic;
 
-pub use hub::HubStatus;
+pub use alert::{Alert, AlertHistory, AlertRecord, AlertState, Severity};
 pub use arena::Round;
+pub use book::{BOOK_LEVELS, Book};
+pub use candle::{Bar, Candle, Interval, OlderCandles};
 pub use chain::{
     ChainBlock, ChainNetwork, ChainTps, ChainUpdate, ChainValidators, NetworkHealth,
     write_chain_message, write_chain_welcome,
 };
-pub use candle::{Bar, Candle, Interval, OlderCandles};
 pub use exact::Exact;
+pub use hub::HubStatus;
 pub use indicator::Indicator;
-pub use alert::{Alert, AlertHistory, AlertRecord, AlertState, Severity};
-pub use book::{BOOK_LEVELS, Book};
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
 pub use topic::{

@@ -17,11 +17,11 @@
 
 mod agents;
 mod arena;
-pub mod hub;
+pub mod chain;
 mod flow;
+pub mod hub;
 mod lines;
 mod live;
-pub mod chain;
 mod market;
 mod options;
 mod random;

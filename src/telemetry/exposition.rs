@@ -178,27 +178,60 @@ impl Families {
         if let Some((name, value)) = row.label {
             labels.push(label(name, value));
         }
-        let mut metric = proto::Metric::from_label(labels);
-        let value = row.exposed(raw);
+        let metric = metric(labels, row.kind, row.exposed(raw));
         let kind = match row.kind {
-            Kind::Counter => {
-                let mut counter = proto::Counter::default();
-                counter.set_value(value);
-                metric.set_counter(counter);
-                proto::MetricType::COUNTER
-            }
-            Kind::Gauge => {
-                let mut gauge = proto::Gauge::default();
-                gauge.set_value(value);
-                metric.set_gauge(gauge);
-                proto::MetricType::GAUGE
-            }
+            Kind::Counter => proto::MetricType::COUNTER,
+            Kind::Gauge => proto::MetricType::GAUGE,
         };
         match self.0.last_mut() {
             Some(family) if family.name() == row.name => family.mut_metric().push(metric),
             _ => self.0.push(family(row.name, row.help, kind, metric)),
         }
     }
+}
+
+/// A value and the label that tells it apart.
+pub(super) struct Sample<'a> {
+    pub(super) label: Option<(&'a str, &'a str)>,
+    pub(super) value: f64,
+}
+
+/// A family of these samples; the registry leaves it out when there are none.
+pub(super) fn family_of(
+    name: &str,
+    help: &str,
+    kind: Kind,
+    samples: &[Sample<'_>],
+) -> proto::MetricFamily {
+    let mut family = proto::MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(match kind {
+        Kind::Counter => proto::MetricType::COUNTER,
+        Kind::Gauge => proto::MetricType::GAUGE,
+    });
+    for sample in samples {
+        let labels = sample.label.iter().map(|(name, value)| label(name, value)).collect();
+        family.mut_metric().push(metric(labels, kind, sample.value));
+    }
+    family
+}
+
+fn metric(labels: Vec<proto::LabelPair>, kind: Kind, value: f64) -> proto::Metric {
+    let mut metric = proto::Metric::from_label(labels);
+    match kind {
+        Kind::Counter => {
+            let mut counter = proto::Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        Kind::Gauge => {
+            let mut gauge = proto::Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+    }
+    metric
 }
 
 fn family(

@@ -8,15 +8,22 @@
 //!
 //! Never on the data path: names, labels, text, locks, allocation.
 
+mod agents;
 mod exposition;
 mod latency;
+mod names;
+#[cfg(test)]
+mod names_tests;
 mod performance;
+mod systems;
 mod table;
 #[cfg(test)]
 mod tests;
 
+pub use agents::{AGENTS_MAX, AgentRow, Agents};
 pub use latency::LatencyRecorder;
 pub use performance::{Context, Measure, PerformanceMetrics};
+pub use systems::{Lookup, Options, Systems};
 pub use table::{Description, EngineCounter, Kind, ShardCounter, Unit};
 
 use crate::clock::Clock;

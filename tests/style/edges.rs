@@ -13,7 +13,7 @@ const EDGES: &[(&str, &str)] = &[
     ("api", ""),
     ("wake", "sync"),
     ("log", "sync"),
-    ("telemetry", "sync clock error"),
+    ("telemetry", "event sync clock error"),
     ("ring", "sync wake"),
     ("encode", "event ring log wake telemetry clock sync"),
     ("snapshot", "event log encode error sync"),

@@ -115,6 +115,8 @@ pub enum BadReason {
     NoStamp,
     /// The frame is not one JSON value in UTF-8.
     NotJson,
+    /// The frame has a topic, but is no event: it has no seq, no time or no payload.
+    NoEvent,
     /// The frame is longer than [`FRAME_BYTES_MAX`].
     TooLong,
     /// Its topic cannot be registered.
@@ -127,6 +129,7 @@ impl fmt::Display for BadLine {
         match &self.reason {
             BadReason::NoStamp => f.write_str("has no receive time"),
             BadReason::NotJson => f.write_str("has a frame that is not JSON in UTF-8"),
+            BadReason::NoEvent => f.write_str("has a frame that is no event"),
             BadReason::TooLong => write!(f, "has a frame of more than {FRAME_BYTES_MAX} bytes"),
             BadReason::Topic(error) => {
                 write!(f, "has a topic that cannot be registered ({error:?})")

@@ -35,6 +35,8 @@ pub(super) struct Lines {
     line: Vec<u8>,
     /// Lines that were looked at when the file was opened, to be read again.
     peeked: VecDeque<Vec<u8>>,
+    /// Bytes of a last line without a line feed.
+    unfinished_bytes: usize,
 }
 
 impl std::fmt::Debug for Lines {
@@ -56,7 +58,7 @@ impl Lines {
         } else {
             Box::new(input)
         };
-        Ok(Self { input, line: Vec::new(), peeked: VecDeque::new() })
+        Ok(Self { input, line: Vec::new(), peeked: VecDeque::new(), unfinished_bytes: 0 })
     }
 
     /// The next line, or none at the end of the file. The last line needs no line feed.
@@ -84,12 +86,21 @@ impl Lines {
         Ok(Some(if length > LINE_BYTES_MAX { Line::TooLong } else { Line::Whole(&mut self.line) }))
     }
 
+    /// Bytes of the last line when the file ended, or broke off, before its line feed; 0 while there is more to read.
+    pub(super) fn unfinished_bytes(&self) -> usize {
+        self.unfinished_bytes
+    }
+
     /// Fills `line`; of a line that is too long it keeps one byte more than the limit. False at the end.
     fn read_line(&mut self) -> io::Result<bool> {
         self.line.clear();
         // Two more bytes for the line's end, so that a line of just the limit is seen whole.
         let mut bounded = (&mut self.input).take(LINE_BYTES_MAX as u64 + 2);
-        if bounded.read_until(b'\n', &mut self.line)? == 0 {
+        let read = bounded.read_until(b'\n', &mut self.line);
+        if self.line.last() != Some(&b'\n') && self.line.len() <= LINE_BYTES_MAX {
+            self.unfinished_bytes = self.line.len().max(self.unfinished_bytes);
+        }
+        if read? == 0 {
             return Ok(false);
         }
         if self.line.pop_if(|last| *last == b'\n').is_some() {

@@ -3,17 +3,22 @@
 //!
 //! Runs on a thread of its own that may block on the disk. A frame costs one line copy, one parse and one slot of
 //! the private ring. Never drops a frame on a full ring (it retries, and the delay shows as pacing error), never
-//! lets a bad line end the stream, never loops.
+//! lets a bad line end the stream.
 //!
-//! `speed` the pace · `lines` the file · `feed` and `venues` what a frame is about · `recording` frames with topic and time ·
-//! `pace` when each is published · `report` what became of it.
+//! `speed` the pace · `lines` the file · `feed` and `venues` what a frame is about · `recording` frames with topic and
+//! time · `journal` recordings of our own stream · `passage` which part is replayed, and how often · `pace` when each is
+//! published · `report` what became of it.
 
 mod error;
 mod feed;
+mod journal;
 mod lines;
 mod pace;
 #[cfg(test)]
 mod pace_tests;
+mod passage;
+#[cfg(test)]
+mod passage_tests;
 mod recording;
 mod report;
 mod speed;
@@ -22,13 +27,15 @@ mod venues;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::pace::{Ended, Pacer, Prepared};
+use self::pace::{Ended, Pacer};
+use self::passage::{Frames, Input};
 use super::{Source, SourceContext, SourceError};
-use crate::event::{Body, Event, Topics};
 
 pub use self::error::{BadLine, BadReason, ReplayError};
 pub use self::feed::{Feed, UnknownFeed};
+pub use self::journal::{Cut, Journal, JournalEvent, Noted};
 pub use self::lines::FRAME_BYTES_MAX;
+pub use self::passage::{BadStart, PacedBy, Passage, Repeats, Start};
 pub use self::recording::{Entry, Recorded, Recording};
 pub use self::report::{PacingError, ReplayReport};
 pub use self::speed::{BadSpeed, FACTOR_MAX, FACTOR_MIN, Speed};
@@ -72,7 +79,8 @@ impl Options {
 pub struct Replay {
     options: Options,
     /// Taken by the first run.
-    recording: Option<Recording>,
+    recording: Option<Input>,
+    passage: Passage,
     report: Arc<ReplayReport>,
 }
 
@@ -86,8 +94,15 @@ impl Replay {
         if !options.speed.is_valid() {
             return Err(ReplayError::BadSpeed(options.speed));
         }
-        let recording = Recording::open(&options.path, options.feed)?;
-        Ok(Self { options, recording: Some(recording), report: Arc::new(ReplayReport::new()) })
+        let recording = Some(Input::open(&options.path, options.feed)?);
+        let (passage, report) = (Passage::default(), Arc::new(ReplayReport::new()));
+        Ok(Self { options, recording, passage, report })
+    }
+
+    /// The same, of this part of the recording (default: all of it, once).
+    #[must_use]
+    pub fn passage(self, passage: Passage) -> Self {
+        Self { passage, ..self }
     }
 
     /// What it has done: kept up to date while it runs, and readable after it.
@@ -99,9 +114,11 @@ impl Replay {
     fn publish_all(&mut self, context: &mut SourceContext) -> Result<Ended, SourceError> {
         let recording =
             self.recording.take().ok_or_else(|| SourceError("a replay runs once".to_owned()))?;
-        let frames = Frames { recording, topics: &context.topics, report: &self.report };
+        let stamp = recording.stamp();
+        let frames = Frames::new(recording, self.passage, &context.topics, &self.report);
         let pacer =
-            Pacer::new(frames, &mut context.publisher, &context.clock, &context.stop, &self.report);
+            Pacer::new(frames, &mut context.publisher, &context.clock, &context.stop, &self.report)
+                .stamped(stamp);
         match self.options.speed {
             Speed::Paced(factor) => pacer.run_paced(factor),
             Speed::Max => pacer.run_gated(&*context.gate),
@@ -142,41 +159,6 @@ impl Source for Replay {
         self.report.finished.raise();
         self.log_summary(&ended);
         ended.map(|_| ())
-    }
-}
-
-/// The frames of a recording as events; counts every line, and leaves bad ones out.
-struct Frames<'a> {
-    recording: Recording,
-    topics: &'a Topics,
-    report: &'a ReplayReport,
-}
-
-impl Iterator for Frames<'_> {
-    type Item = Result<Prepared, ReplayError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let entry = match self.recording.next_entry() {
-                Ok(entry) => entry?,
-                Err(error) => return Some(Err(error)),
-            };
-            self.report.lines.add(1);
-            let bad = match entry {
-                Entry::Bad(bad) => bad,
-                Entry::Frame(frame) => match self.topics.register(frame.topic, Some(frame.class)) {
-                    Ok(topic) => {
-                        let body = Body::External(frame.payload);
-                        let event = Event { topic, key: 0, time_us: 0, body };
-                        return Some(Ok(Prepared { received_ns: frame.received_ns, event }));
-                    }
-                    Err(error) => {
-                        BadLine { number: self.report.lines(), reason: BadReason::Topic(error) }
-                    }
-                },
-            };
-            self.report.count_bad(bad);
-        }
     }
 }
 

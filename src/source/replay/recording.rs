@@ -132,7 +132,7 @@ impl Recording {
 }
 
 /// The receive time and the frame of a line.
-fn stamped(line: Line<'_>) -> Result<(u64, &mut [u8]), BadReason> {
+pub(super) fn stamped(line: Line<'_>) -> Result<(u64, &mut [u8]), BadReason> {
     let Line::Whole(line) = line else {
         return Err(BadReason::TooLong);
     };

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hdrhistogram::Histogram;
 
 use super::error::BadLine;
+use super::journal::Cut;
 use crate::sync::{Flag, Tally};
 
 /// The highest pacing error that is told apart: a minute; a higher one counts as this in the quantiles.
@@ -26,6 +27,7 @@ pub struct ReplayReport {
 #[derive(Debug)]
 struct Details {
     first_bad: Option<BadLine>,
+    cut: Option<Cut>,
     error_us: Histogram<u64>,
     error_us_max: u64,
 }
@@ -50,7 +52,7 @@ impl ReplayReport {
             events: Tally::new(),
             bad_lines: Tally::new(),
             finished: Flag::new(),
-            details: Mutex::new(Details { first_bad: None, error_us, error_us_max: 0 }),
+            details: Mutex::new(Details { first_bad: None, cut: None, error_us, error_us_max: 0 }),
         }
     }
 
@@ -76,6 +78,23 @@ impl ReplayReport {
     #[must_use]
     pub fn first_bad_line(&self) -> Option<BadLine> {
         self.details().first_bad.clone()
+    }
+
+    /// What is missing at the end of a recording whose recorder was ended before it could finish the file.
+    #[must_use]
+    pub fn cut(&self) -> Option<Cut> {
+        self.details().cut
+    }
+
+    /// Notes that the recording is cut short, and says so in the log.
+    pub(super) fn note_cut(&self, cut: Cut) {
+        self.details().cut = Some(cut);
+        tracing::warn!(
+            events = self.events(),
+            cut_line_bytes = cut.line_bytes,
+            cut_file_bytes = cut.file_bytes,
+            "replay: the recorder did not finish this file; what is unfinished at its end is left out"
+        );
     }
 
     /// Whether the replay has ended: at the end of the file, because it was stopped, or with an error. What it
