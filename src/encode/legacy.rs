@@ -8,8 +8,9 @@
 
 use super::frame;
 use super::json::{win_rate, write_action, write_cents, write_fixed, write_integer, write_text};
-use crate::event::{Agent, Body, Event, Market};
-use std::time::{Duration, UNIX_EPOCH};
+use crate::event::{
+    Agent, Body, Event, HubStatus, Market, Typed, hub, write_chain_message, write_chain_welcome,
+};
 use uuid::Uuid;
 
 /// Appends the legacy message; false (and nothing appended) when the event has no legacy form.
@@ -17,7 +18,7 @@ pub fn write_legacy(out: &mut Vec<u8>, event: &Event) -> bool {
     match &event.body {
         Body::Market(market) => write_market(out, market),
         Body::Agent(agent) => write_agent(out, agent),
-        Body::Typed(typed) => return typed.0.write_legacy(event.time_us, out),
+        Body::Typed(record) => return write_record(out, record, event),
         Body::Trade(_) | Body::External(_) => return false,
     }
     out.extend_from_slice(br#","timestamp":"#);
@@ -44,22 +45,27 @@ pub(super) fn write_nested(out: &mut Vec<u8>, kind: &str, message: &[u8]) {
     out.push(b'}');
 }
 
+/// The legacy message of a record: the hub's status, or one of the ledger's updates.
+fn write_record(out: &mut Vec<u8>, record: &Typed, event: &Event) -> bool {
+    match record.get::<HubStatus>() {
+        Some(status) => {
+            out.extend_from_slice(&hub::legacy_message(Some(status), event.time_us));
+            true
+        }
+        None => write_chain_message(out, event),
+    }
+}
+
 /// Appends, as a frame, what a client of the ledger's view is greeted with.
-pub fn chain_welcome(connection: Uuid, now_us: u64, frames: &mut Vec<u8>) {
-    let now_ms = now_us / 1_000;
-    let message = format!(
-        r#"{{"type":"welcome","payload":{{"connectionId":"{connection}","channels":["tps_update","block_update","network_update","validator_update"]}},"timestamp":{now_ms}}}"#
-    );
-    frame::text(message.as_bytes(), frames);
+pub fn chain_welcome(connection: &Uuid, now_us: u64, frames: &mut Vec<u8>) {
+    let mut message = Vec::new();
+    write_chain_welcome(&mut message, connection, now_us);
+    frame::text(&message, frames);
 }
 
 /// Appends, as a frame, what a client of the hub's view is told while there is no hub.
 pub fn hub_off(now_us: u64, frames: &mut Vec<u8>) {
-    let time = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_micros(now_us));
-    let message = format!(
-        r#"{{"type":"hub_status_update","data":{{"status":"not_available","architecture":"legacy"}},"timestamp":"{time}"}}"#
-    );
-    frame::text(message.as_bytes(), frames);
+    frame::text(&hub::legacy_message(None, now_us), frames);
 }
 
 fn write_market(out: &mut Vec<u8>, market: &Market) {

@@ -81,13 +81,6 @@ pub trait Payload: Any + fmt::Debug + Send + Sync {
     /// Appends one JSON value, without raw CR or LF. Called once per event, by whoever encodes; must not block. A
     /// panic costs this event alone and is counted.
     fn write_json(&self, out: &mut Vec<u8>);
-
-    /// Appends the whole message of the legacy view that has this kind of event, and returns true; false, and nothing
-    /// appended, where none has. Under the same rules as [`write_json`](Self::write_json).
-    fn write_legacy(&self, time_us: u64, out: &mut Vec<u8>) -> bool {
-        let _ = (time_us, out);
-        false
-    }
 }
 
 /// A shared [`Payload`]; equal to its clones alone.

@@ -118,7 +118,7 @@ impl<T: Transport> Shard<T> {
             self.encoder.join(lane.encoded().expect("the encoder writes the legacy lanes"));
         }
         if view.kind == LegacyKind::Chain {
-            legacy::chain_welcome(uuid::Uuid::new_v4(), self.now_us, greeting);
+            legacy::chain_welcome(&uuid::Uuid::new_v4(), self.now_us, greeting);
         }
         let (topics, selection) = (&self.topics, view.selection());
         let read = |values: &LastValues| {

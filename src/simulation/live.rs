@@ -6,11 +6,14 @@
 //! A step costs a few microseconds, every few seconds. At high rates the thread wakes every [`PACE_US`] for all that
 //! has become due since.
 
-use super::{Arena, Contestant, Options, Scheduler, Stepper, lines};
+use super::chain::{self, Chain, Live};
+use super::hub::{self, Board, Hub};
+use super::{Arena, Contestant, Options, Random, Scheduler, Stepper, lines};
 use crate::encode::Publisher;
 use crate::event::{Event, TopicError, Topics};
 use crate::source::{Source, SourceContext, SourceError, Stop};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::info;
 
@@ -18,6 +21,9 @@ use tracing::info;
 const FULL_RING_PAUSE: Duration = Duration::from_millis(1);
 /// Shortest time from one step to the next: what is due in between comes together.
 const PACE_US: u64 = 500;
+
+/// Sets the hub's random numbers apart from the arena's.
+const HUB_SALT: u64 = 0x6875_6200_6875_6200;
 
 /// Makes a part that runs beside the arena, from the topics and the moment of the start (microseconds since the Unix
 /// epoch).
@@ -52,6 +58,26 @@ impl Simulation {
     ) -> Self {
         self.parts.push(Box::new(part));
         self
+    }
+
+    /// With the hub, whose figures go to `board`.
+    #[must_use]
+    pub fn with_hub(self, options: hub::Options, board: Arc<Board>) -> Self {
+        // Of its own, so that the hub's numbers move nothing of the arena.
+        let mut root = Random::new(self.options.seed ^ HUB_SALT);
+        self.with(move |topics, start_us| {
+            let hub = Hub::new(&options, root.split(), &board, topics, start_us)?;
+            Ok(Box::new(hub))
+        })
+    }
+
+    /// With the ledger, which tells `live` its last updates.
+    #[must_use]
+    pub fn with_chain(self, options: chain::Options, live: Arc<Live>) -> Self {
+        let options = chain::Options { seed: self.options.seed, ..options };
+        self.with(move |topics, start_us| {
+            Ok(Box::new(Chain::new(&options, topics, start_us)?.telling(live)))
+        })
     }
 
     /// All of it as a scheduler, for callers that tell the time themselves. Everything begins at `start_us`

@@ -8,6 +8,8 @@
 //! behind (the machine slept) moves on from the moment of the call, and what lies between is left out.
 
 use super::Arena;
+use super::chain::Chain;
+use super::hub::Hub;
 use crate::event::Event;
 
 /// How far behind a stepper may be and still catch up.
@@ -40,6 +42,34 @@ impl Stepper for Arena {
 
     fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
         self.step(now_us, out);
+    }
+}
+
+impl Stepper for Hub {
+    fn next_due_us(&self) -> u64 {
+        self.next_due_us()
+    }
+
+    fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
+        self.step(now_us, out);
+    }
+
+    fn watch(&mut self, events: &[Event]) {
+        events.iter().for_each(|event| self.observe(event));
+    }
+}
+
+impl Stepper for Chain {
+    fn next_due_us(&self) -> u64 {
+        self.next_due_us()
+    }
+
+    fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
+        self.step(now_us, out);
+    }
+
+    fn watch(&mut self, events: &[Event]) {
+        events.iter().for_each(|event| self.observe(event));
     }
 }
 
