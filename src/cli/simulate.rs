@@ -7,9 +7,13 @@ use super::subscribe::is_open;
 use lineage::encode::json::write_v1;
 use lineage::error::Error;
 use lineage::event::{Event, Topics};
+use lineage::simulation::chain::{self, Live};
+use lineage::simulation::hub::{self, Board};
 use lineage::simulation::{Options, Simulation};
+use lineage::telemetry::PerformanceMetrics;
 use sha2::{Digest as _, Sha256};
 use std::io::Write;
+use std::sync::Arc;
 
 /// Where the clock starts: 2026-01-01T00:00:00Z.
 const START_US: u64 = 1_767_225_600_000_000;
@@ -54,7 +58,11 @@ pub(super) fn simulate(asked: &Asked) -> Result<(), Error> {
 fn run(asked: &Asked, take: &mut impl FnMut(&[u8]) -> Result<bool, Error>) -> Result<(), Error> {
     let topics = Topics::new();
     let options = Options { seed: asked.seed, flow_per_s: asked.flow_per_s, ..Options::default() };
-    let scheduler = Simulation::new(options).into_scheduler(&topics, START_US);
+    let board = Board::new(&hub::Options::default(), Arc::new(PerformanceMetrics::new()));
+    let scheduler = Simulation::new(options)
+        .with_hub(hub::Options::default(), board)
+        .with_chain(chain::Options::default(), Live::new())
+        .into_scheduler(&topics, START_US);
     let mut scheduler =
         scheduler.map_err(|error| Error::Runtime(format!("cannot simulate: {error:?}")))?;
     let mut lines = Lines { is_hash: asked.is_hash, ..Lines::default() };

@@ -17,6 +17,8 @@ pub enum Group {
     Listeners,
     /// Where events come from.
     Source,
+    /// What runs beside the broadcast.
+    Systems,
     /// Who may publish from outside.
     Publishing,
     /// Sizes of the engine.
@@ -36,6 +38,7 @@ impl Group {
         match self {
             Self::Listeners => "Listeners",
             Self::Source => "Source of events",
+            Self::Systems => "Systems",
             Self::Publishing => "Publishing from outside",
             Self::Engine => "Engine",
             Self::Connections => "Connections",
@@ -172,6 +175,15 @@ keys! {
         "Seed of the simulation; the same seed gives the same bytes"
     Source "COUNT" start_at_clients [config.start_at_clients] |t| count(t, 0..=1_000_000), ToString::to_string;
         "Start the source when so many clients have subscribed"
+
+    Systems "true|false" hub_enabled [config.hub_enabled] text::switch, ToString::to_string;
+        "Run the hub beside the simulation; in a file also `[hub] enabled`"
+    Systems "true|false" chain_enabled [config.chain_enabled] text::switch, ToString::to_string;
+        "Run the ledger beside the simulation; in a file also `[chain] enabled`"
+    Systems "true|false" pipeline_enabled [config.pipeline_enabled] text::switch, ToString::to_string;
+        "Make candles and indicators of trades; in a file also `[pipeline] enabled`"
+    Systems "true|false" metrics_compat_names [config.metrics_compat_names] text::switch, ToString::to_string;
+        "Show metrics under the names of older dashboards as well"
 
     Publishing "off|loopback|token" publish [publish] PublishMode::parse, |m: &PublishMode| m.word().to_owned();
         "Who may POST events to /v1/publish"

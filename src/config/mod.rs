@@ -63,6 +63,14 @@ pub struct Config {
     pub speed: Speed,
     /// Seed of the simulation: the same seed gives the same bytes (1).
     pub seed: u64,
+    /// Whether the hub runs beside the simulation (true); without it its pages say that it is not available.
+    pub hub_enabled: bool,
+    /// Whether the ledger runs beside the simulation (true).
+    pub chain_enabled: bool,
+    /// Whether candles and indicators are made of trades (true).
+    pub pipeline_enabled: bool,
+    /// Whether metrics also have the names of older dashboards (true).
+    pub metrics_compat_names: bool,
     /// Clients that must be subscribed before the source starts (0: it starts at once).
     pub start_at_clients: usize,
     /// Who may publish from outside (nobody).
@@ -142,6 +150,10 @@ impl Default for Config {
             source: SourceChoice::Simulation,
             speed: Speed::default(),
             seed: 1,
+            hub_enabled: true,
+            chain_enabled: true,
+            pipeline_enabled: true,
+            metrics_compat_names: true,
             start_at_clients: 0,
             publish: PublishAccess::Off,
             publish_patience: Duration::from_secs(5),

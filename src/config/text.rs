@@ -27,6 +27,11 @@ pub(super) fn number(text: &str, range: RangeInclusive<u64>) -> Result<u64, Allo
     })
 }
 
+/// `true` or `false`.
+pub(super) fn switch(text: &str) -> Result<bool, Allowed> {
+    text.parse().map_err(|_| "`true` or `false`".to_owned())
+}
+
 /// As [`number`], and a power of two.
 pub(super) fn power_of_two(text: &str, range: RangeInclusive<u64>) -> Result<u64, Allowed> {
     let allowed = format!("a power of two from {} to {}", range.start(), range.end());

@@ -3,6 +3,7 @@
 use super::gate::Gate;
 use super::listeners::bind;
 use super::parts::limits;
+use super::systems::Systems;
 use super::{Addresses, Engine, Parts, legacy_query};
 use crate::clock::Clock;
 use crate::config::{Config, SourceChoice};
@@ -14,7 +15,7 @@ use crate::log;
 use crate::ring;
 use crate::server::{self, Edge, EdgeCounters, Listener, Routes};
 use crate::shard::{Broadcaster, Dispatch, Endpoint, Floors, Handler, LegacyKind, LegacyView};
-use crate::simulation::{self, Simulation};
+use crate::simulation;
 use crate::snapshot::Keeper;
 use crate::source::replay::{self, Replay, ReplayReport};
 use crate::source::{Source, SourceContext, Stop};
@@ -77,13 +78,15 @@ impl Builder {
     pub fn start(self) -> Result<Engine, Error> {
         self.config.validate()?;
         let mut sources = self.sources;
-        let (source, report) = configured_source(&self.config)?;
+        let systems = Arc::new(Systems::new(&self.config));
+        let (source, report) = configured_source(&self.config, &systems)?;
         sources.extend(source);
         let fd_limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
         let shards = self.config.shards;
         let wake = Arc::new(Wake::new(shards));
         let floors = Arc::new(Floors::new(shards));
-        let parts = parts(self.config, self.clock, &wake, &floors);
+        let parts = parts(self.config, self.clock, systems, &wake, &floors);
+        parts.systems.register(&parts.telemetry)?;
         let options = server_options(&parts.config, fd_limit);
         let (listeners, addresses) = listen(&parts, &options, self.handler.is_some())?;
         let limits = [fd_limit, options.connections_max as u64];
@@ -104,6 +107,10 @@ impl Builder {
         let counters = Arc::new(DoorCounters(engine.parts.telemetry.clone()));
         engine.edge =
             Some(Edge::start(listeners, place, options, counters).map_err(runtime("edge"))?);
+        if let Some(pipeline) = engine.parts.systems.pipeline(&engine.parts.encoder) {
+            sources.push(Box::new(pipeline));
+        }
+        engine.sources.push(keep_figures(&engine.parts)?);
         for source in sources {
             engine.sources.push(start_source(&engine.parts, source)?);
         }
@@ -112,7 +119,13 @@ impl Builder {
 }
 
 /// What an engine shares between its threads.
-fn parts(config: Config, clock: Clock, wake: &Arc<Wake>, floors: &Arc<Floors>) -> Parts {
+fn parts(
+    config: Config,
+    clock: Clock,
+    systems: Arc<Systems>,
+    wake: &Arc<Wake>,
+    floors: &Arc<Floors>,
+) -> Parts {
     let config = Arc::new(config);
     let shards = config.shards;
     let telemetry = Telemetry::with_clock(shards, clock.clone());
@@ -139,6 +152,7 @@ fn parts(config: Config, clock: Clock, wake: &Arc<Wake>, floors: &Arc<Floors>) -
     };
     Parts {
         streams: Hub::new(reads, stream_options(&config)),
+        systems,
         dispatch: Arc::new(Dispatch::new(shards, wake.clone())),
         clock,
         topics,
@@ -200,13 +214,13 @@ fn epoch() -> Arc<str> {
 /// The source that `config` names, and what a replay tells of itself.
 type Configured = (Option<Box<dyn AnySource>>, Option<Arc<ReplayReport>>);
 
-fn configured_source(config: &Config) -> Result<Configured, Error> {
+fn configured_source(config: &Config, systems: &Systems) -> Result<Configured, Error> {
     Ok(match &config.source {
         SourceChoice::None => (None, None),
         SourceChoice::Simulation => {
             let options =
                 simulation::Options { seed: config.seed, ..simulation::Options::default() };
-            (Some(Box::new(Simulation::new(options))), None)
+            (Some(Box::new(systems.simulation(options))), None)
         }
         SourceChoice::Replay { path, feed } => {
             let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
@@ -292,6 +306,14 @@ fn listen(
         .map(|at| open("metrics", at, None, &service(Surface::Metrics)))
         .transpose()?;
     Ok((listeners, Addresses { ws, http, metrics }))
+}
+
+fn keep_figures(parts: &Parts) -> Result<JoinHandle<()>, Error> {
+    let (keep, stop) = (parts.systems.keep_figures(&parts.encoder), parts.stop.clone());
+    std::thread::Builder::new()
+        .name("figures".to_owned())
+        .spawn(move || keep(stop))
+        .map_err(runtime("figures"))
 }
 
 fn start_source(parts: &Parts, mut source: Box<dyn AnySource>) -> Result<JoinHandle<()>, Error> {

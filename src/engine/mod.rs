@@ -9,6 +9,7 @@ mod gate;
 mod legacy_query;
 mod listeners;
 mod parts;
+mod systems;
 
 pub use builder::Builder;
 
@@ -31,6 +32,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use systems::Systems;
 
 /// How often waiting calls look again.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -56,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) encoder: Arc<Encoder>,
     pub(crate) values: Values,
     pub(crate) streams: Arc<Hub>,
+    pub(crate) systems: Arc<Systems>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) dispatch: Arc<Dispatch>,
     pub(crate) gate: Arc<Gate>,

@@ -91,7 +91,7 @@ impl Parts {
             health: Box::new(move || parts.health()),
             door: Door::new(door, options),
             shards: http::Shards::new(self.dispatch.clone()),
-            gateway: http::Gateway::new(Vec::new(), self.clock.clone()),
+            gateway: http::Gateway::new(self.systems.routes(), self.clock.clone()),
             streams: self.streams.clone(),
         }
     }

@@ -1,0 +1,142 @@
+//! The systems beside the broadcast: which of them run, and what they lend to HTTP, to the metrics and to each other.
+//!
+//! ```text
+//! simulation ─ arena, hub, ledger ─► ring ─► … ─► clients
+//!                                      └ taps ─► pipeline ─ candles, indicators ─► ring
+//!                                        └─────► figures ─► /metrics
+//! ```
+//!
+//! A system that is off answers `not_available`. Never: an event passes through here.
+
+use crate::api::Route;
+use crate::config::Config;
+use crate::encode::{Encoder, Missed, Tap};
+use crate::error::Error;
+use crate::event::Pattern;
+use crate::pipeline::{self, History, Pipeline};
+use crate::simulation::chain::{self, Live};
+use crate::simulation::hub::{self, Board};
+use crate::simulation::{self, Contestant, Simulation};
+use crate::source::Stop;
+use crate::sync::Arc;
+use crate::telemetry::{self, PerformanceMetrics, Telemetry};
+use std::time::Duration;
+
+/// Events that a reader inside may be behind by.
+const TAP_CAPACITY: usize = 8_192;
+/// What the figures of the arena are read from.
+const FIGURES: [&str; 4] = ["market:*", "agent:*", "trade:*", "arena"];
+/// How long the reader of figures sleeps when there is nothing new.
+const FIGURES_PAUSE: Duration = Duration::from_millis(50);
+/// Prices of the default markets before the first one is published, dollars.
+const START_PRICES: [(&str, f64); 2] = [("BTC-USD", 42_000.0), ("ETH-USD", 2_300.0)];
+
+/// What the systems have in common with the rest of the engine.
+#[derive(Debug)]
+pub(crate) struct Systems {
+    board: Option<Arc<Board>>,
+    live: Arc<Live>,
+    has_chain: bool,
+    candles: Option<(Arc<History>, Arc<pipeline::Metrics>)>,
+    figures: Arc<telemetry::Systems>,
+    has_compat_names: bool,
+}
+
+impl Systems {
+    /// The systems that `config` asks for; none of them runs yet.
+    pub(super) fn new(config: &Config) -> Self {
+        let options = telemetry::Options {
+            has_compat_names: config.metrics_compat_names,
+            ..telemetry::Options::default()
+        };
+        let figures = telemetry::Systems::new(options);
+        for contestant in Contestant::defaults() {
+            let (slug, name) = (&contestant.name.slug, &contestant.name.name);
+            // Exact: a start capital is whole dollars.
+            let dollars = contestant.capital.0 as f64 / 100.0;
+            figures.agents().register(slug, name, dollars);
+        }
+        for (symbol, dollars) in START_PRICES {
+            figures.set_price(symbol, dollars);
+        }
+        let board = || Board::new(&hub::Options::default(), Arc::new(PerformanceMetrics::new()));
+        let candles = || {
+            let history = History::new(&pipeline::Options::default(), None);
+            (history, Arc::new(pipeline::Metrics::new()))
+        };
+        Self {
+            board: config.hub_enabled.then(board),
+            live: Live::new(),
+            has_chain: config.chain_enabled,
+            candles: config.pipeline_enabled.then(candles),
+            figures,
+            has_compat_names: config.metrics_compat_names,
+        }
+    }
+
+    /// The arena with the parts beside it.
+    pub(super) fn simulation(&self, options: simulation::Options) -> Simulation {
+        let mut simulation = Simulation::new(options);
+        if let Some(board) = &self.board {
+            simulation = simulation.with_hub(hub::Options::default(), board.clone());
+        }
+        if self.has_chain {
+            simulation = simulation.with_chain(chain::Options::default(), self.live.clone());
+        }
+        simulation
+    }
+
+    /// What the systems answer over HTTP.
+    pub(super) fn routes(&self) -> Vec<Route> {
+        let mut routes = hub::routes(self.board.as_ref());
+        routes.extend(self.live.routes());
+        routes.extend(self.candles.iter().flat_map(|(history, _)| history.routes()));
+        routes
+    }
+
+    /// Adds the systems' families to the exposition.
+    pub(super) fn register(&self, telemetry: &Telemetry) -> Result<(), Error> {
+        let mut collectors = self.figures.collectors();
+        collectors.extend(self.board.iter().flat_map(|board| board.collectors()));
+        if self.has_chain {
+            collectors.extend(self.live.collectors());
+        }
+        if let Some((_, metrics)) = &self.candles {
+            collectors.extend(metrics.collectors());
+            if self.has_compat_names {
+                collectors.extend(metrics.compatible_collectors());
+            }
+        }
+        collectors.into_iter().try_for_each(|collector| telemetry.register(collector))
+    }
+
+    /// The pipeline over a tap of its own, if it runs.
+    pub(super) fn pipeline(&self, encoder: &Encoder) -> Option<Pipeline> {
+        let (history, metrics) = self.candles.as_ref()?;
+        let tap = tap(encoder, &Pipeline::TOPICS);
+        let options = pipeline::Options::default();
+        Some(Pipeline::new(&options, tap, history.clone(), metrics.clone()))
+    }
+
+    /// What keeps the arena's figures up to date: to be run on a thread of its own, until `stop`.
+    pub(super) fn keep_figures(&self, encoder: &Encoder) -> impl FnOnce(Stop) + Send + 'static {
+        let (mut tap, figures) = (tap(encoder, &FIGURES), self.figures.clone());
+        move |stop| {
+            while !stop.wait_for(FIGURES_PAUSE) {
+                loop {
+                    match tap.receive() {
+                        Ok(Some(tapped)) => figures.observe(&tapped.event),
+                        Ok(None) => break,
+                        // The encoder has counted it; what comes next is newer.
+                        Err(Missed(_)) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn tap(encoder: &Encoder, topics: &[&str]) -> Tap {
+    let pattern = |text: &&str| Pattern::parse(text).expect("a pattern");
+    encoder.tap(topics.iter().map(pattern).collect(), TAP_CAPACITY)
+}
