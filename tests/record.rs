@@ -31,6 +31,7 @@ fn config(source: SourceChoice) -> Config {
         shards: 1,
         start_at_clients: 1,
         speed: Speed::Max,
+        pipeline_enabled: false,
         ..Config::default()
     }
 }

@@ -3,22 +3,20 @@
 //! The options of `serve` are the rows of the configuration's table, so that help, environment and file cannot
 //! disagree; they may stand without the word `serve`.
 
-use super::record::Recording;
-use super::recording::{Form, Sync, parse_bytes};
+use super::record::{self, Recording};
 use super::simulate;
 use super::subscribe::{Asked, Subscription};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use lineage::client::{Position, RATES_HZ};
 use lineage::config::{Key, Settings};
 use lineage::error::Error;
-use lineage::simulation::EVENTS_PER_S_MAX;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 const CONFIG_VARIABLE: &str = "LINEAGE_CONFIG";
-const URL_DEFAULT: &str = "ws://127.0.0.1:9001/v1";
+pub(super) const URL_DEFAULT: &str = "ws://127.0.0.1:9001/v1";
 
 const ABOUT: &str = "One event, encoded once, to ten thousand WebSocket clients.";
 
@@ -57,33 +55,6 @@ GAP, with the topic and the first and last sequence number. With --json every me
 Exit codes: 0 ended by ^C, by a closed pipe or by the server, 1 failure while running, 2 usage, 69 cannot connect,
 77 refused by the server.";
 
-const SIMULATE_HELP: &str = "\
-Examples:
-  lineage simulate --seed 7 --events 20            the first events, as a v1 client would read them
-  lineage simulate --flow-per-s 50 | jq .payload   with trades and quotes of the markets themselves
-  lineage simulate --seed 7 --events 1000000 --hash
-
-No server and no waiting: the clock starts at 2026-01-01T00:00:00Z and jumps from one event to the next. The same seed
-prints the same bytes on every machine and in every run; another seed prints others.
-
---hash prints one line: the SHA-256, in hex, of a line `topic seq us payload` for each event, in the order of pos, each
-ended by LF, with the payload as v1 clients get it. Two builds that print the same hash simulate the same.
-
-Exit codes: 0 ok, also when the reader closes the pipe, 1 failure while running, 2 usage.";
-const RECORD_HELP: &str = "\
-Examples:
-  lineage record day.jsonl.gz                      everything from ws://127.0.0.1:9001/v1
-  lineage record trades.jsonl ws://example.net:9001/v1 'trade:*'
-  lineage record day.jsonl.gz --rotate 100MB --sync 1s
-  lineage --source replay:day.jsonl.gz             plays it again
-
-A file that exists is not replaced. A name that ends in .gz is compressed. A full part is followed by day.0002.jsonl.gz
-and so on; parts that are joined with cat are one recording. ^C or SIGTERM ends the file with a note that says how many
-events it holds and how many are missing; the same goes to stderr.
-
-Exit codes: 0 ended by a signal or by the server, 1 failure while running (the file cannot be written), 2 usage,
-69 cannot connect, 77 refused by the server.";
-
 /// What was asked for.
 #[derive(Debug)]
 pub(super) enum Invocation {
@@ -115,8 +86,8 @@ pub(super) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Invocati
     };
     match matches.subcommand() {
         Some(("sub", matches)) => Ok(Invocation::Subscribe(subscription(matches)?)),
-        Some(("simulate", matches)) => Ok(Invocation::Simulate(simulation(matches))),
-        Some(("record", matches)) => Ok(Invocation::Record(Box::new(recording(matches)?))),
+        Some(("simulate", matches)) => Ok(Invocation::Simulate(simulate::asked(matches))),
+        Some(("record", matches)) => Ok(Invocation::Record(Box::new(record::recording(matches)?))),
         Some((_, matches)) => Ok(Invocation::Serve(Box::new(settings(matches)?))),
         None => Ok(Invocation::Serve(Box::new(settings(&matches)?))),
     }
@@ -134,10 +105,6 @@ fn command() -> Command {
              patterns such as `market:*` [default: *]"
         )))
         .args(sub_options());
-    let simulate = Command::new("simulate")
-        .about("Print what the simulation does, without a server and as fast as it goes")
-        .after_help(SIMULATE_HELP)
-        .args(simulate_options());
     serve_options(Command::new("lineage"))
         .about(ABOUT)
         .version(env!("CARGO_PKG_VERSION"))
@@ -145,61 +112,11 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(serve)
         .subcommand(sub)
-        .subcommand(simulate)
-        .subcommand(record_command())
+        .subcommand(simulate::command())
+        .subcommand(record::command())
 }
 
-fn simulate_options() -> [Arg; 4] {
-    let number = |name: &'static str, default: &'static str| {
-        Arg::new(name).long(name).value_name("NUMBER").default_value(default)
-    };
-    [
-        number("seed", "1")
-            .value_parser(clap::value_parser!(u64))
-            .help("Seed of the random numbers; the same seed gives the same bytes"),
-        number("events", "1000")
-            .value_parser(clap::value_parser!(u64))
-            .help("How many events, from the first on"),
-        number("flow-per-s", "0")
-            .value_parser(clap::value_parser!(u32).range(0..=i64::from(EVENTS_PER_S_MAX)))
-            .help(
-                "Trades and quotes of the markets per second of simulated time, to 100000; 0: none",
-            ),
-        Arg::new("hash")
-            .long("hash")
-            .action(ArgAction::SetTrue)
-            .help("Print the SHA-256 of the events in place of the events"),
-    ]
-}
-
-fn record_command() -> Command {
-    Command::new("record")
-        .about("Write what a server sends into a file, until ^C")
-        .after_help(RECORD_HELP)
-        .arg(Arg::new("file").value_name("FILE").required(true).help("The file to make"))
-        .arg(Arg::new("target").value_name("[URL] TOPIC").num_args(0..).help(format!(
-            "Where to connect [default: {URL_DEFAULT}] and what to record: topics or patterns \
-             [default: *]"
-        )))
-        .arg(
-            Arg::new("rotate")
-                .long("rotate")
-                .value_name("SIZE")
-                .value_parser(parse_bytes)
-                .help("Begin a new file when one has so many bytes [default: never]"),
-        )
-        .arg(
-            Arg::new("sync")
-                .long("sync")
-                .value_name("WHEN")
-                .default_value("1s")
-                .value_parser(Sync::parse)
-                .help("When events are on the disk: never (when the system likes), 1s, each"),
-        )
-        .arg(retry_for())
-}
-
-fn retry_for() -> Arg {
+pub(super) fn retry_for() -> Arg {
     Arg::new("retry-for")
         .long("retry-for")
         .value_name("SECONDS")
@@ -271,41 +188,14 @@ fn settings(matches: &ArgMatches) -> Result<Settings, Error> {
     settings.finish()
 }
 
-fn simulation(matches: &ArgMatches) -> simulate::Asked {
-    let number = |name| matches.get_one::<u64>(name).copied().unwrap_or_default();
-    simulate::Asked {
-        seed: number("seed"),
-        events: number("events"),
-        flow_per_s: matches.get_one("flow-per-s").copied().unwrap_or_default(),
-        is_hash: matches.get_flag("hash"),
-    }
-}
-
-fn recording(matches: &ArgMatches) -> Result<Recording, Error> {
-    let (url, topics) = target(matches);
-    let asked = Asked {
-        url,
-        topics,
-        is_without_snapshot: true,
-        retry_for: retry_time(matches),
-        ..Asked::default()
-    };
-    let form = Form {
-        path: matches.get_one::<String>("file").map(PathBuf::from).unwrap_or_default(),
-        rotate_bytes: matches.get_one("rotate").copied(),
-        sync: matches.get_one("sync").copied().unwrap_or(Sync::EachSecond),
-    };
-    Recording::new(asked, form)
-}
-
 /// The URL and the topics of `[URL] [TOPIC…]`.
-fn target(matches: &ArgMatches) -> (String, Vec<String>) {
+pub(super) fn target(matches: &ArgMatches) -> (String, Vec<String>) {
     let mut words = matches.get_many::<String>("target").unwrap_or_default().cloned().peekable();
     let url = words.next_if(|word| word.contains("://")).unwrap_or_else(|| URL_DEFAULT.to_owned());
     (url, words.collect())
 }
 
-fn retry_time(matches: &ArgMatches) -> Duration {
+pub(super) fn retry_time(matches: &ArgMatches) -> Duration {
     Duration::from_secs(matches.get_one::<u32>("retry-for").copied().unwrap_or_default().into())
 }
 

@@ -4,18 +4,84 @@
 //! told on stderr. A signal ends the file cleanly. While the disk is slow nothing is read from the socket: the server
 //! then sees a slow client, and memory stays bounded.
 
-use super::recording::{Form, Recorder};
+use super::arguments::{URL_DEFAULT, retry_for, retry_time, target};
+use super::recording::{Form, Recorder, Sync, parse_bytes};
 use super::subscribe::{Absence, Asked, Subscription, client, ended};
 use super::{runtime, tell};
+use clap::{Arg, ArgMatches, Command};
 use futures_util::StreamExt as _;
 use lineage::client::{Gap, Update};
 use lineage::clock::Clock;
 use lineage::error::Error;
 use serde_json::{Value, json};
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
+
+const HELP: &str = "\
+Examples:
+  lineage record day.jsonl.gz                      everything from ws://127.0.0.1:9001/v1
+  lineage record trades.jsonl ws://example.net:9001/v1 'trade:*'
+  lineage record day.jsonl.gz --rotate 100MB --sync 1s
+  lineage --source replay:day.jsonl.gz             plays it again
+
+A file that exists is not replaced. A name that ends in .gz is compressed. A full part is followed by day.0002.jsonl.gz
+and so on; parts that are joined with cat are one recording. ^C or SIGTERM ends the file with a note that says how many
+events it holds and how many are missing; the same goes to stderr.
+
+Exit codes: 0 ended by a signal or by the server, 1 failure while running (the file cannot be written), 2 usage,
+69 cannot connect, 77 refused by the server.";
+
+/// The command and its options.
+pub(super) fn command() -> Command {
+    Command::new("record")
+        .about("Write what a server sends into a file, until ^C")
+        .after_help(HELP)
+        .arg(Arg::new("file").value_name("FILE").required(true).help("The file to make"))
+        .arg(Arg::new("target").value_name("[URL] TOPIC").num_args(0..).help(format!(
+            "Where to connect [default: {URL_DEFAULT}] and what to record: topics or patterns \
+             [default: *]"
+        )))
+        .arg(
+            Arg::new("rotate")
+                .long("rotate")
+                .value_name("SIZE")
+                .value_parser(parse_bytes)
+                .help("Begin a new file when one has so many bytes [default: never]"),
+        )
+        .arg(
+            Arg::new("sync")
+                .long("sync")
+                .value_name("WHEN")
+                .default_value("1s")
+                .value_parser(Sync::parse)
+                .help("When events are on the disk: never (when the system likes), 1s, each"),
+        )
+        .arg(retry_for())
+}
+
+/// What the command line asks for.
+///
+/// # Errors
+/// When the address or a topic is none.
+pub(super) fn recording(matches: &ArgMatches) -> Result<Recording, Error> {
+    let (url, topics) = target(matches);
+    let asked = Asked {
+        url,
+        topics,
+        is_without_snapshot: true,
+        retry_for: retry_time(matches),
+        ..Asked::default()
+    };
+    let form = Form {
+        path: matches.get_one::<String>("file").map(PathBuf::from).unwrap_or_default(),
+        rotate_bytes: matches.get_one("rotate").copied(),
+        sync: matches.get_one("sync").copied().unwrap_or(Sync::EachSecond),
+    };
+    Recording::new(asked, form)
+}
 
 /// What to record, and where to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,12 +4,13 @@
 //! seed prints the same bytes on every machine, whatever the time of day. It opens no socket and reads no clock.
 
 use super::subscribe::is_open;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use lineage::encode::json::write_v1;
 use lineage::error::Error;
 use lineage::event::{Event, Topics};
 use lineage::simulation::chain::{self, Live};
 use lineage::simulation::hub::{self, Board};
-use lineage::simulation::{Options, Simulation};
+use lineage::simulation::{EVENTS_PER_S_MAX, Options, Simulation};
 use lineage::telemetry::PerformanceMetrics;
 use sha2::{Digest as _, Sha256};
 use std::io::Write;
@@ -20,6 +21,19 @@ const START_US: u64 = 1_767_225_600_000_000;
 /// Bytes that are collected before they are hashed or printed.
 const PIECE_BYTES: usize = 64 * 1024;
 
+const HELP: &str = "\
+Examples:
+  lineage simulate --seed 7 --events 20            the first events, as a v1 client would read them
+  lineage simulate --flow-per-s 50 | jq .payload   with trades and quotes of the markets themselves
+  lineage simulate --seed 7 --events 1000000 --hash
+
+No server and no waiting: the clock starts at 2026-01-01T00:00:00Z and jumps from one event to the next. The same seed
+prints the same bytes on every machine and in every run; another seed prints others.
+
+--hash prints one line: the SHA-256, in hex, of a line `topic seq us payload` for each event, in the order of pos, each
+ended by LF, with the payload as v1 clients get it. Two builds that print the same hash simulate the same.
+
+Exit codes: 0 ok, also when the reader closes the pipe, 1 failure while running, 2 usage.";
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Asked {
@@ -31,6 +45,48 @@ pub(super) struct Asked {
     pub(super) flow_per_s: u32,
     /// The hash in place of the events.
     pub(super) is_hash: bool,
+}
+
+/// The command and its options.
+pub(super) fn command() -> Command {
+    Command::new("simulate")
+        .about("Print what the simulation does, without a server and as fast as it goes")
+        .after_help(HELP)
+        .args(options())
+}
+
+fn options() -> [Arg; 4] {
+    let number = |name: &'static str, default: &'static str| {
+        Arg::new(name).long(name).value_name("NUMBER").default_value(default)
+    };
+    [
+        number("seed", "1")
+            .value_parser(clap::value_parser!(u64))
+            .help("Seed of the random numbers; the same seed gives the same bytes"),
+        number("events", "1000")
+            .value_parser(clap::value_parser!(u64))
+            .help("How many events, from the first on"),
+        number("flow-per-s", "0")
+            .value_parser(clap::value_parser!(u32).range(0..=i64::from(EVENTS_PER_S_MAX)))
+            .help(
+                "Trades and quotes of the markets per second of simulated time, to 100000; 0: none",
+            ),
+        Arg::new("hash")
+            .long("hash")
+            .action(ArgAction::SetTrue)
+            .help("Print the SHA-256 of the events in place of the events"),
+    ]
+}
+
+/// What the command line asks for.
+pub(super) fn asked(matches: &ArgMatches) -> Asked {
+    let number = |name| matches.get_one::<u64>(name).copied().unwrap_or_default();
+    Asked {
+        seed: number("seed"),
+        events: number("events"),
+        flow_per_s: matches.get_one("flow-per-s").copied().unwrap_or_default(),
+        is_hash: matches.get_flag("hash"),
+    }
 }
 
 /// Prints what was asked for to stdout. A closed pipe ends it.

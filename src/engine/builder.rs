@@ -1,36 +1,30 @@
 //! Puts an engine together.
 
 use super::gate::Gate;
-use super::listeners::bind;
+use super::listeners::listen;
 use super::parts::limits;
+use super::sources::{AnySource, configured_source, keep_figures, start_source};
 use super::systems::Systems;
-use super::{Addresses, Engine, Parts, legacy_query};
+use super::{Engine, Parts};
 use crate::clock::Clock;
-use crate::config::{Config, SourceChoice};
-use crate::encode::{self, Encoder, OnFull};
+use crate::config::Config;
+use crate::encode::{self, Encoder};
 use crate::error::Error;
 use crate::event::Topics;
-use crate::http::{self, Hub, Surface, stream};
+use crate::http::{Hub, stream};
 use crate::log;
 use crate::ring;
-use crate::server::{self, Edge, EdgeCounters, Listener, Routes};
-use crate::shard::{Broadcaster, Dispatch, Endpoint, Floors, Handler, LegacyKind, LegacyView};
-use crate::simulation;
+use crate::server::{self, Edge, EdgeCounters};
+use crate::shard::{Broadcaster, Dispatch, Floors, Handler};
 use crate::snapshot::Keeper;
-use crate::source::replay::{self, Replay, ReplayReport};
-use crate::source::{Source, SourceContext, Stop};
+use crate::source::{Source, Stop};
 use crate::sync::{Flag, Tally};
 use crate::telemetry::{EngineCounter, Telemetry};
 use crate::wake::Wake;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// Descriptors kept for everything but clients.
 const DESCRIPTORS_RESERVED: u64 = 128;
-/// How long a source waits for room in its ring.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// An engine that is not started yet.
 #[derive(Debug)]
@@ -40,10 +34,6 @@ pub struct Builder {
     handler: Option<Arc<dyn Handler>>,
     sources: Vec<Box<dyn AnySource>>,
 }
-
-/// A source whose type is forgotten.
-trait AnySource: std::fmt::Debug + Source {}
-impl<S: Source + std::fmt::Debug> AnySource for S {}
 
 impl Builder {
     /// An engine as `config` says.
@@ -78,14 +68,15 @@ impl Builder {
     pub fn start(self) -> Result<Engine, Error> {
         self.config.validate()?;
         let mut sources = self.sources;
-        let systems = Arc::new(Systems::new(&self.config));
+        let topics = Arc::new(Topics::new());
+        let systems = Arc::new(Systems::new(&self.config, &topics)?);
         let (source, report) = configured_source(&self.config, &systems)?;
         sources.extend(source);
         let fd_limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
         let shards = self.config.shards;
         let wake = Arc::new(Wake::new(shards));
         let floors = Arc::new(Floors::new(shards));
-        let parts = parts(self.config, self.clock, systems, &wake, &floors);
+        let parts = parts(self.config, self.clock, (topics, systems), &wake, &floors);
         parts.systems.register(&parts.telemetry)?;
         let options = server_options(&parts.config, fd_limit);
         let (listeners, addresses) = listen(&parts, &options, self.handler.is_some())?;
@@ -107,7 +98,9 @@ impl Builder {
         let counters = Arc::new(DoorCounters(engine.parts.telemetry.clone()));
         engine.edge =
             Some(Edge::start(listeners, place, options, counters).map_err(runtime("edge"))?);
-        if let Some(pipeline) = engine.parts.systems.pipeline(&engine.parts.encoder) {
+        if let Some(pipeline) =
+            engine.parts.systems.pipeline(&engine.parts.encoder, &engine.parts.telemetry)
+        {
             sources.push(Box::new(pipeline));
         }
         engine.sources.push(keep_figures(&engine.parts)?);
@@ -122,14 +115,13 @@ impl Builder {
 fn parts(
     config: Config,
     clock: Clock,
-    systems: Arc<Systems>,
+    (topics, systems): (Arc<Topics>, Arc<Systems>),
     wake: &Arc<Wake>,
     floors: &Arc<Floors>,
 ) -> Parts {
     let config = Arc::new(config);
     let shards = config.shards;
     let telemetry = Telemetry::with_clock(shards, clock.clone());
-    let topics = Arc::new(Topics::new());
     let (intake, consumer) = ring::intake(config.ring_capacity, wake.clone());
     let (keeper, values) = Keeper::new(config.log_segments);
     let encoder = Arc::new(Encoder::new(encode::Parts {
@@ -170,17 +162,6 @@ fn parts(
     }
 }
 
-/// The WebSocket paths of both listeners.
-fn shared_path(path: &str) -> Option<Endpoint> {
-    let legacy = |kind| Endpoint::Legacy(LegacyView { kind, patterns: None });
-    match path {
-        "/v1" => Some(Endpoint::V1),
-        "/ws" => Some(legacy(LegacyKind::Hub)),
-        "/api/v11/live/stream" => Some(legacy(LegacyKind::Chain)),
-        _ => None,
-    }
-}
-
 /// The front door's counts, in the engine's telemetry.
 struct DoorCounters(Arc<Telemetry>);
 
@@ -202,33 +183,13 @@ impl EdgeCounters for DoorCounters {
     }
 }
 
-fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> Error {
+pub(super) fn runtime(part: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::Runtime(format!("cannot start the {part} thread: {error}"))
 }
 
 /// Eight characters that no other start of a server is likely to have.
 fn epoch() -> Arc<str> {
     uuid::Uuid::new_v4().simple().to_string()[..8].into()
-}
-
-/// The source that `config` names, and what a replay tells of itself.
-type Configured = (Option<Box<dyn AnySource>>, Option<Arc<ReplayReport>>);
-
-fn configured_source(config: &Config, systems: &Systems) -> Result<Configured, Error> {
-    Ok(match &config.source {
-        SourceChoice::None => (None, None),
-        SourceChoice::Simulation => {
-            let options =
-                simulation::Options { seed: config.seed, ..simulation::Options::default() };
-            (Some(Box::new(systems.simulation(options))), None)
-        }
-        SourceChoice::Replay { path, feed } => {
-            let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
-            let replay = Replay::open(options).map_err(|error| Error::Config(error.to_string()))?;
-            let report = replay.report();
-            (Some(Box::new(replay)), Some(report))
-        }
-    })
 }
 
 fn server_options(config: &Config, fd_limit: u64) -> server::Options {
@@ -259,94 +220,6 @@ fn stream_options(config: &Config) -> stream::Options {
         heartbeat_interval: config.heartbeat_interval,
         limits: limits(config),
     }
-}
-
-fn listen(
-    parts: &Parts,
-    options: &server::Options,
-    has_handler: bool,
-) -> Result<(Vec<Listener>, Addresses), Error> {
-    let config = &parts.config;
-    let ws_routes: Routes = if has_handler {
-        Arc::new(|_, _| Ok(Some(Endpoint::Custom)))
-    } else {
-        Arc::new(|path, query| {
-            Ok(match path {
-                "/" => Some(Endpoint::Legacy(legacy_query::view(query)?)),
-                path => shared_path(path),
-            })
-        })
-    };
-    let http_routes: Routes = Arc::new(|path, _| Ok(shared_path(path)));
-    let context = Arc::new(parts.http_context());
-    let service = |surface| http::service(surface, context.clone());
-    let mut listeners = Vec::new();
-    let mut open =
-        |name, address: SocketAddr, routes: Option<&Routes>, service: &server::HttpService| {
-            let sockets = bind(name, address, options)?;
-            let bound = sockets[0].local_addr().map_err(|source| Error::Bind {
-                listener: name,
-                address: address.to_string(),
-                source,
-            })?;
-            listeners.extend(sockets.into_iter().map(|socket| Listener {
-                socket,
-                routes: routes.cloned(),
-                service: service.clone(),
-            }));
-            Ok::<_, Error>(bound)
-        };
-    let ws = open("ws", config.ws, Some(&ws_routes), &service(Surface::WebSocket))?;
-    let http = config
-        .http
-        .map(|at| open("http", at, Some(&http_routes), &service(Surface::Http)))
-        .transpose()?;
-    let metrics = config
-        .metrics
-        .map(|at| open("metrics", at, None, &service(Surface::Metrics)))
-        .transpose()?;
-    Ok((listeners, Addresses { ws, http, metrics }))
-}
-
-fn keep_figures(parts: &Parts) -> Result<JoinHandle<()>, Error> {
-    let (keep, stop) = (parts.systems.keep_figures(&parts.encoder), parts.stop.clone());
-    std::thread::Builder::new()
-        .name("figures".to_owned())
-        .spawn(move || keep(stop))
-        .map_err(runtime("figures"))
-}
-
-fn start_source(parts: &Parts, mut source: Box<dyn AnySource>) -> Result<JoinHandle<()>, Error> {
-    let publisher =
-        parts.publisher(OnFull::SpinPark(SOURCE_PATIENCE))?.counted_as(EngineCounter::SourceEvents);
-    let context = SourceContext {
-        publisher,
-        topics: parts.topics.clone(),
-        clock: parts.clock.clone(),
-        stop: parts.stop.clone(),
-        gate: parts.gate.clone(),
-    };
-    let (served, stop, has_failed) =
-        (parts.served.clone(), parts.stop.clone(), parts.has_source_failed.clone());
-    let clients = parts.config.start_at_clients as u64;
-    let name = source.name();
-    std::thread::Builder::new()
-        .name(format!("source-{name}"))
-        .spawn(move || {
-            while served.value() < clients {
-                if stop.wait_for(Duration::from_millis(1)) {
-                    return;
-                }
-            }
-            match source.run(context) {
-                Ok(()) => tracing::debug!(source = name, "source has ended"),
-                Err(error) => {
-                    has_failed.raise();
-                    tracing::error!(source = name, error = error.0, "source has failed");
-                }
-            }
-        })
-        .map_err(runtime("source"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod gate;
 mod legacy_query;
 mod listeners;
 mod parts;
+mod sources;
 mod systems;
 
 pub use builder::Builder;

@@ -12,14 +12,16 @@ use crate::api::Route;
 use crate::config::Config;
 use crate::encode::{Encoder, Missed, Tap};
 use crate::error::Error;
-use crate::event::Pattern;
-use crate::pipeline::{self, History, Pipeline};
+use crate::event::{Pattern, Topics};
+use crate::pipeline::alerts::{self, Alerts, Rules};
+use crate::pipeline::{self, EngineFigures, History, Pipeline};
 use crate::simulation::chain::{self, Live};
 use crate::simulation::hub::{self, Board};
 use crate::simulation::{self, Contestant, Simulation};
 use crate::source::Stop;
 use crate::sync::Arc;
-use crate::telemetry::{self, PerformanceMetrics, Telemetry};
+use crate::telemetry::{self, PerformanceMetrics, ShardCounter, Telemetry};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Events that a reader inside may be behind by.
@@ -38,13 +40,20 @@ pub(crate) struct Systems {
     live: Arc<Live>,
     has_chain: bool,
     candles: Option<(Arc<History>, Arc<pipeline::Metrics>)>,
+    alerts: Mutex<Option<Alerts>>,
+    alert_board: Option<Arc<alerts::Board>>,
+    /// What the rules of the alert engine are about.
+    watched: Vec<Pattern>,
     figures: Arc<telemetry::Systems>,
     has_compat_names: bool,
 }
 
 impl Systems {
     /// The systems that `config` asks for; none of them runs yet.
-    pub(super) fn new(config: &Config) -> Self {
+    ///
+    /// # Errors
+    /// Rules for alerts that cannot be read, or that name what is not there.
+    pub(super) fn new(config: &Config, topics: &Topics) -> Result<Self, Error> {
         let options = telemetry::Options {
             has_compat_names: config.metrics_compat_names,
             ..telemetry::Options::default()
@@ -64,14 +73,21 @@ impl Systems {
             let history = History::new(&pipeline::Options::default(), None);
             (history, Arc::new(pipeline::Metrics::new()))
         };
-        Self {
+        let rules = Rules::defaults();
+        let watched = rules.topics();
+        let alerts =
+            if config.pipeline_enabled { Some(alert_engine(rules, topics)?) } else { None };
+        Ok(Self {
+            alert_board: alerts.as_ref().map(|alerts| alerts.board().clone()),
+            alerts: Mutex::new(alerts),
+            watched,
             board: config.hub_enabled.then(board),
             live: Live::new(),
             has_chain: config.chain_enabled,
             candles: config.pipeline_enabled.then(candles),
             figures,
             has_compat_names: config.metrics_compat_names,
-        }
+        })
     }
 
     /// The arena with the parts beside it.
@@ -90,6 +106,7 @@ impl Systems {
     pub(super) fn routes(&self) -> Vec<Route> {
         let mut routes = hub::routes(self.board.as_ref());
         routes.extend(self.live.routes());
+        routes.extend(self.alert_board.iter().flat_map(|board| board.routes()));
         routes.extend(self.candles.iter().flat_map(|(history, _)| history.routes()));
         routes
     }
@@ -107,15 +124,33 @@ impl Systems {
                 collectors.extend(metrics.compatible_collectors());
             }
         }
+        if let Some(alerts) = &*self.alerts.lock().unwrap_or_else(PoisonError::into_inner) {
+            collectors.extend(alerts.metrics().collectors());
+            if self.has_compat_names {
+                collectors.extend(alerts.metrics().compat_collectors());
+            }
+        }
         collectors.into_iter().try_for_each(|collector| telemetry.register(collector))
     }
 
     /// The pipeline over a tap of its own, if it runs.
-    pub(super) fn pipeline(&self, encoder: &Encoder) -> Option<Pipeline> {
+    pub(super) fn pipeline(
+        &self,
+        encoder: &Encoder,
+        telemetry: &Arc<Telemetry>,
+    ) -> Option<Pipeline> {
         let (history, metrics) = self.candles.as_ref()?;
-        let tap = tap(encoder, &Pipeline::TOPICS);
+        let alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let own = Pipeline::TOPICS.map(|text| Pattern::parse(text).expect("a pattern"));
+        let tap = encoder.tap([&own[..], &self.watched].concat(), TAP_CAPACITY);
+        let telemetry = telemetry.clone();
+        let engine = EngineFigures(Box::new(move || {
+            // Exact up to 2^53 connections.
+            vec![("active_connections", telemetry.sum(ShardCounter::Connections) as f64)]
+        }));
         let options = pipeline::Options::default();
-        Some(Pipeline::new(&options, tap, history.clone(), metrics.clone()))
+        let pipeline = Pipeline::new(&options, tap, history.clone(), metrics.clone());
+        Some(pipeline.watched_by(alerts, engine))
     }
 
     /// What keeps the arena's figures up to date: to be run on a thread of its own, until `stop`.
@@ -134,6 +169,15 @@ impl Systems {
             }
         }
     }
+}
+
+fn alert_engine(rules: Rules, topics: &Topics) -> Result<Alerts, Error> {
+    let mut alerts = Alerts::new(rules, topics, alerts::Options::default())
+        .map_err(|error| Error::Runtime(format!("topic alert: {error:?}")))?;
+    for contestant in Contestant::defaults() {
+        alerts.set_start_capital(&contestant.name.slug, contestant.capital);
+    }
+    Ok(alerts)
 }
 
 fn tap(encoder: &Encoder, topics: &[&str]) -> Tap {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! tap ─► Pipeline ─ trades ─► Collector ─ candles ─► Calculator ─ indicators ─► publisher
-//!                                   └───────► History ─► GET /api/candles
+//!           │                       └───────► History ─► GET /api/candles
+//!           └ everything ─► Alerts ─ alerts ─► publisher, GET /api/alerts
 //! ```
 //!
 //! Each part is a pure state machine: data and the time in, data out. [`Pipeline`] is the one thread that feeds them
@@ -26,16 +27,20 @@ use crate::encode::{Missed, Publisher, Tap};
 use crate::event::{Body, Candle, Event, Side, Tick, Topics, Trade};
 use crate::ring::Full;
 use crate::source::{Source, SourceContext, SourceError, Stop};
+use alerts::Alerts;
 use outlet::Outlet;
 use rust_decimal::Decimal;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 /// How long the pipeline sleeps when its tap is empty, and when its ring is full.
 const PAUSE: Duration = Duration::from_millis(10);
 /// Events between two looks at the clock, at most.
 const BATCH_EVENTS_MAX: usize = 256;
+/// Time between two looks of the alert engine at the engine and at the clock.
+const WATCH_US: u64 = 1_000_000;
 /// Time between two log lines on missed events.
 const MISSED_LINE_US: u64 = 1_000_000;
 
@@ -79,7 +84,16 @@ impl Default for Options {
 pub struct Pipeline {
     tap: Tap,
     stages: Stages,
+    watch: Option<Watch>,
     missed: MissedLines,
+}
+
+/// The alert engine, and what it is told of the engine around it.
+#[derive(Debug)]
+struct Watch {
+    alerts: Alerts,
+    engine: EngineFigures,
+    due_us: u64,
 }
 
 impl Pipeline {
@@ -97,16 +111,28 @@ impl Pipeline {
             outlet: Outlet::default(),
             candles: Vec::new(),
         };
-        Self { tap, stages, missed: MissedLines::default() }
+        Self { tap, stages, watch: None, missed: MissedLines::default() }
+    }
+
+    /// With the alert engine, whose rules' topics the tap has as well; `engine` is asked about once a second.
+    #[must_use]
+    pub fn watched_by(self, alerts: Alerts, engine: EngineFigures) -> Self {
+        Self { watch: Some(Watch { alerts, engine, due_us: 0 }), ..self }
     }
 
     /// Reads a batch from the tap; returns whether it was empty before the batch was full.
     fn read(&mut self, now_us: u64, topics: &Topics, out: &mut Vec<Event>) -> bool {
         for _ in 0..BATCH_EVENTS_MAX {
             match self.tap.receive() {
-                Ok(Some(tapped)) => self.stages.event(&tapped.event, now_us),
+                Ok(Some(tapped)) => {
+                    self.stages.event(&tapped.event, now_us);
+                    if let Some(watch) = &mut self.watch {
+                        let topic = &topics.info(tapped.event.topic).name;
+                        watch.alerts.observe(&tapped.event, topic, now_us, out);
+                    }
+                }
                 Ok(None) => {
-                    self.stages.step(now_us, topics, out);
+                    self.step(now_us, topics, out);
                     return true;
                 }
                 Err(Missed(events)) => {
@@ -115,8 +141,28 @@ impl Pipeline {
                 }
             }
         }
-        self.stages.step(now_us, topics, out);
+        self.step(now_us, topics, out);
         false
+    }
+
+    fn step(&mut self, now_us: u64, topics: &Topics, out: &mut Vec<Event>) {
+        self.stages.step(now_us, topics, out);
+        if let Some(Watch { alerts, engine, due_us }) = &mut self.watch
+            && now_us >= *due_us
+        {
+            *due_us = now_us + WATCH_US;
+            alerts.observe_engine(&(engine.0)(), now_us, out);
+            alerts.tick(now_us, out);
+        }
+    }
+}
+
+/// Named numbers of the engine, as the rules of the alert engine name them.
+pub struct EngineFigures(pub Box<dyn Fn() -> Vec<(&'static str, f64)> + Send>);
+
+impl fmt::Debug for EngineFigures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EngineFigures")
     }
 }
 
@@ -126,7 +172,7 @@ impl Source for Pipeline {
     }
 
     fn run(&mut self, mut context: SourceContext) -> Result<(), SourceError> {
-        info!("pipeline started");
+        debug!("pipeline started");
         let mut events = Vec::new();
         loop {
             let now_us = context.clock.now_us();

@@ -207,7 +207,7 @@ fn event(topic: Topic, time_us: u64, payload: impl Payload) -> Event {
 
 #[cfg(test)]
 mod tests {
-    use super::{Book, Decimal, Event, Flow, Market, Quote, Random, SPREAD_MAX, Tick, Topics};
+    use super::{Book, Decimal, Event, Flow, Market, Quote, Random, Tick, Topics};
     use crate::event::{Body, Cents};
 
     const SEED: u64 = 13;
@@ -241,7 +241,7 @@ mod tests {
     fn a_trade_is_at_the_best_price_of_the_quote_before_it_and_takes_at_most_its_size() {
         let (events, topics, _) = flow(100, 20_000);
         let mut last: std::collections::HashMap<String, Quote> = std::collections::HashMap::new();
-        let (mut at_touch, mut spreads) = (0, [0_u32; SPREAD_MAX as usize]);
+        let (mut at_touch, mut spreads) = (0, [0_u32; 5]);
         for pair in events.chunks(2) {
             let (trade, quote): (Tick, Quote) = (typed(&pair[0]), typed(&pair[1]));
             let symbol = trade.symbol.to_string();

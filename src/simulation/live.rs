@@ -73,8 +73,8 @@ impl Simulation {
 
     /// With the ledger, which tells `live` its last updates.
     #[must_use]
-    pub fn with_chain(self, options: chain::Options, live: Arc<Live>) -> Self {
-        let options = chain::Options { seed: self.options.seed, ..options };
+    pub fn with_chain(self, mut options: chain::Options, live: Arc<Live>) -> Self {
+        options.seed = self.options.seed;
         self.with(move |topics, start_us| {
             Ok(Box::new(Chain::new(&options, topics, start_us)?.telling(live)))
         })

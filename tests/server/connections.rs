@@ -178,8 +178,8 @@ fn connections_of_every_kind_are_listed_and_closed_by_their_ids() {
     let ws = engine.addresses().ws;
     for (path, kind, topics) in [
         ("/v1", "v1", vec![]),
-        ("/", "legacy", vec!["*"]),
-        ("/?compat=nested", "legacy-nested", vec!["*"]),
+        ("/", "legacy", vec!["agent:*", "market:*"]),
+        ("/?compat=nested", "legacy-nested", vec!["agent:*", "market:*"]),
         ("/?types=market&symbols=B,A", "legacy", vec!["market:A", "market:B"]),
     ] {
         let mut client = Client::open(ws, path);

@@ -179,11 +179,11 @@ mod tests {
         (Gateway::new(routes, clock), time)
     }
 
-    fn ask(gateway: &Gateway, method: Method, uri: &str) -> Option<(u16, Value)> {
+    fn ask(gateway: &Gateway, method: &Method, uri: &str) -> Option<(u16, Value)> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
             let uri: Uri = uri.parse().expect("a path");
-            let (head, body) = gateway.respond(&method, &uri).await?.into_parts();
+            let (head, body) = gateway.respond(method, &uri).await?.into_parts();
             let body = body.collect().await.expect("whole").to_bytes();
             Some((head.status.as_u16(), serde_json::from_slice(&body).expect("json")))
         })
@@ -193,10 +193,10 @@ mod tests {
     fn routes_are_found_by_their_segments_and_parameters_are_decoded() {
         for is_blocking in [false, true] {
             let (gateway, _) = gateway(is_blocking);
-            let answer = ask(&gateway, Method::GET, "/api/things/a%20b/size?limit=5&name=c");
+            let answer = ask(&gateway, &Method::GET, "/api/things/a%20b/size?limit=5&name=c");
             assert_eq!(answer, Some((200, json!({ "name": "a b", "times": 0, "limit": 5 }))));
             for path in ["/api/things/a", "/api/things//size", "/api/things/a/size/", "/api"] {
-                assert_eq!(ask(&gateway, Method::GET, path), None, "{path}");
+                assert_eq!(ask(&gateway, &Method::GET, path), None, "{path}");
             }
         }
     }
@@ -209,10 +209,10 @@ mod tests {
             ("/api/things/none/size", 404, "there is no none"),
             ("/api/things/late/size", 503, "not yet"),
         ] {
-            let (found, problem) = ask(&gateway, Method::GET, path).expect("a route");
+            let (found, problem) = ask(&gateway, &Method::GET, path).expect("a route");
             assert_eq!((found, problem["detail"].as_str()), (status, Some(detail)));
         }
-        assert_eq!(ask(&gateway, Method::POST, "/api/things/a/size").expect("a route").0, 405);
+        assert_eq!(ask(&gateway, &Method::POST, "/api/things/a/size").expect("a route").0, 405);
         let counts = gateway.counts();
         assert_eq!((counts.requests.value(), counts.errors.value()), (4, 4));
     }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn an_answer_is_kept_for_a_moment_and_a_refusal_is_not() {
         let (gateway, time) = gateway(false);
-        let times = |path| ask(&gateway, Method::GET, path).expect("a route").1["times"].as_u64();
+        let times = |path| ask(&gateway, &Method::GET, path).expect("a route").1["times"].as_u64();
         assert_eq!(times("/api/things/a/size"), Some(0));
         time.advance_us(cache::KEPT_US - 1);
         assert_eq!(times("/api/things/a/size"), Some(0));
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn the_document_has_every_route() {
         let (gateway, _) = gateway(false);
-        let (status, document) = ask(&gateway, Method::GET, DOCUMENT).expect("the document");
+        let (status, document) = ask(&gateway, &Method::GET, DOCUMENT).expect("the document");
         assert_eq!(status, 200);
         assert_eq!(document["openapi"], "3.1.0");
         let get = &document["paths"]["/api/things/{name}/size"]["get"];

@@ -11,7 +11,7 @@ use crate::event::hub::HubLane;
 use crate::event::{Action, AgentName, Body, Event, Topic, TopicError, Topics, Typed};
 use crate::simulation::Random;
 use crate::sync::Arc;
-use tracing::{debug, info};
+use tracing::debug;
 
 /// Shortest time between two statuses; shorter ones become it.
 const STATUS_INTERVAL_US_MIN: u64 = 1_000;
@@ -53,7 +53,7 @@ impl Hub {
     ) -> Result<Self, TopicError> {
         let topic = topics.register("hub", None)?;
         board.set_running(true);
-        info!("hub started, a status every {:?}", options.status_interval);
+        debug!("hub started, a status every {:?}", options.status_interval);
         Ok(Self {
             topic,
             board: Arc::clone(board),
@@ -183,6 +183,6 @@ impl Hub {
 impl Drop for Hub {
     fn drop(&mut self) {
         self.board.set_running(false);
-        info!("hub stopped");
+        debug!("hub stopped");
     }
 }

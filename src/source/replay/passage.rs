@@ -88,10 +88,9 @@ impl FromStr for Start {
     fn from_str(text: &str) -> Result<Self, BadStart> {
         let parsed = if let Some(span) = text.strip_prefix('+') {
             let units = [("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
-            let span = units.iter().find_map(|(unit, us)| {
+            units.iter().find_map(|(unit, us)| {
                 digits(span.strip_suffix(unit)?)?.checked_mul(*us).map(Self::AfterUs)
-            });
-            span
+            })
         } else if let Some(seconds) = text.strip_prefix('@') {
             seconds_us(seconds).map(Self::AtUs)
         } else {

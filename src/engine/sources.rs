@@ -1,0 +1,86 @@
+//! Starts the writers of events: the configured source, those of an embedding program, and the systems' own threads.
+
+use super::Parts;
+use super::builder::runtime;
+use super::systems::Systems;
+use crate::config::{Config, SourceChoice};
+use crate::encode::OnFull;
+use crate::error::Error;
+use crate::simulation;
+use crate::source::replay::{self, Replay, ReplayReport};
+use crate::source::{Source, SourceContext};
+use crate::telemetry::EngineCounter;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long a source waits for room in its ring.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A source whose type is forgotten.
+pub(super) trait AnySource: std::fmt::Debug + Source {}
+impl<S: Source + std::fmt::Debug> AnySource for S {}
+
+/// The source that `config` names, and what a replay tells of itself.
+pub(super) type Configured = (Option<Box<dyn AnySource>>, Option<Arc<ReplayReport>>);
+
+pub(super) fn configured_source(config: &Config, systems: &Systems) -> Result<Configured, Error> {
+    Ok(match &config.source {
+        SourceChoice::None => (None, None),
+        SourceChoice::Simulation => {
+            let options =
+                simulation::Options { seed: config.seed, ..simulation::Options::default() };
+            (Some(Box::new(systems.simulation(options))), None)
+        }
+        SourceChoice::Replay { path, feed } => {
+            let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
+            let replay = Replay::open(options).map_err(|error| Error::Config(error.to_string()))?;
+            let report = replay.report();
+            (Some(Box::new(replay)), Some(report))
+        }
+    })
+}
+
+pub(super) fn keep_figures(parts: &Parts) -> Result<JoinHandle<()>, Error> {
+    let (keep, stop) = (parts.systems.keep_figures(&parts.encoder), parts.stop.clone());
+    std::thread::Builder::new()
+        .name("figures".to_owned())
+        .spawn(move || keep(stop))
+        .map_err(runtime("figures"))
+}
+
+pub(super) fn start_source(
+    parts: &Parts,
+    mut source: Box<dyn AnySource>,
+) -> Result<JoinHandle<()>, Error> {
+    let publisher =
+        parts.publisher(OnFull::SpinPark(SOURCE_PATIENCE))?.counted_as(EngineCounter::SourceEvents);
+    let context = SourceContext {
+        publisher,
+        topics: parts.topics.clone(),
+        clock: parts.clock.clone(),
+        stop: parts.stop.clone(),
+        gate: parts.gate.clone(),
+    };
+    let (served, stop, has_failed) =
+        (parts.served.clone(), parts.stop.clone(), parts.has_source_failed.clone());
+    let clients = parts.config.start_at_clients as u64;
+    let name = source.name();
+    std::thread::Builder::new()
+        .name(format!("source-{name}"))
+        .spawn(move || {
+            while served.value() < clients {
+                if stop.wait_for(Duration::from_millis(1)) {
+                    return;
+                }
+            }
+            match source.run(context) {
+                Ok(()) => tracing::debug!(source = name, "source has ended"),
+                Err(error) => {
+                    has_failed.raise();
+                    tracing::error!(source = name, error = error.0, "source has failed");
+                }
+            }
+        })
+        .map_err(runtime("source"))
+}
