@@ -58,8 +58,9 @@ impl<T: Transport> Shard<T> {
     fn place(&mut self, arrival: Arrival<T>) -> bool {
         let mut greeting = std::mem::take(&mut self.replies);
         greeting.clear();
+        let told_id = arrival.endpoint.is_of_the_chain().then(uuid::Uuid::new_v4);
         if let Endpoint::Legacy(view) = &arrival.endpoint
-            && !self.greet_legacy(view, &mut greeting)
+            && !self.greet_legacy(view, told_id.as_ref(), &mut greeting)
         {
             self.replies = greeting;
             self.postponed = Some(arrival);
@@ -89,8 +90,9 @@ impl<T: Transport> Shard<T> {
             }
             Endpoint::Custom => {}
         }
-        if seat.is_some() {
-            self.connections.cold(k).seat = seat;
+        if seat.is_some() || told_id.is_some() {
+            let cold = self.connections.cold(k);
+            (cold.seat, cold.told_id) = (seat, told_id);
         }
         if !greeting.is_empty() {
             self.reply(k, &greeting);
@@ -111,14 +113,19 @@ impl<T: Transport> Shard<T> {
 
     /// Appends the last values of a legacy view. Values and head in one step: while this shard has the role,
     /// nothing is being encoded. False: somebody else has it.
-    fn greet_legacy(&mut self, view: &LegacyView, greeting: &mut Vec<u8>) -> bool {
+    fn greet_legacy(
+        &mut self,
+        view: &LegacyView,
+        told_id: Option<&uuid::Uuid>,
+        greeting: &mut Vec<u8>,
+    ) -> bool {
         let lane = view.lane();
         let is_first = *self.legacy.population(lane) == 0;
         if is_first {
             self.encoder.join(lane.encoded().expect("the encoder writes the legacy lanes"));
         }
-        if view.kind == LegacyKind::Chain {
-            legacy::chain_welcome(&uuid::Uuid::new_v4(), self.now_us, greeting);
+        if let Some(id) = told_id {
+            legacy::chain_welcome(id, self.now_us, greeting);
         }
         let (topics, selection) = (&self.topics, view.selection());
         let read = |values: &LastValues| {
@@ -218,6 +225,12 @@ pub(super) fn write_values(
             out.extend_from_slice(frame);
         }
     });
+}
+
+impl Endpoint {
+    fn is_of_the_chain(&self) -> bool {
+        matches!(self, Self::Legacy(LegacyView { kind: LegacyKind::Chain, .. }))
+    }
 }
 
 impl LegacyView {

@@ -7,11 +7,11 @@
 //!
 //! Connections that come or go between two pieces are in the answer or not; each that stays is in it once.
 
-use super::connections::{Flags, NONE, number};
+use super::connections::{Cold, Flags, NONE, number};
 use super::inquiry::{Census, ConnectionId, Inquiry, Rank, Report, Sort};
 use super::{Shard, Transport};
 use crate::event::Pattern;
-use crate::session::CloseCode;
+use crate::session::{CloseCode, Session};
 use crate::telemetry::ShardCounter;
 use std::cmp::Reverse;
 
@@ -169,8 +169,9 @@ impl<T: Transport> Shard<T> {
 
     fn connection_id(&self, k: usize) -> ConnectionId {
         let cold = self.connections.cold[k].as_deref();
-        match cold.and_then(|cold| cold.session.as_deref()) {
-            Some(session) => ConnectionId::Session(session.id()),
+        let told = |cold: &Cold| cold.session.as_deref().map(Session::id).or(cold.told_id);
+        match cold.and_then(told) {
+            Some(id) => ConnectionId::Told(id),
             None => ConnectionId::Slot {
                 shard: self.index,
                 slot: number(k),

@@ -16,6 +16,7 @@ use crate::session::{Command, Session};
 use crate::sync::Arc;
 use std::collections::VecDeque;
 use std::ops::Range;
+use uuid::Uuid;
 
 /// Facts about a connection, in two bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,6 +94,8 @@ pub(super) struct Cold {
     pub(super) half: Option<Box<Half>>,
     /// The v1 protocol state.
     pub(super) session: Option<Box<Session>>,
+    /// What a client without a session was told that its connection is called.
+    pub(super) told_id: Option<Uuid>,
     /// Subscription changes that take effect when the cursor reaches their position.
     pub(super) commands: VecDeque<(u64, Command)>,
     /// Slots of the further cursors.

@@ -121,9 +121,9 @@ impl Report {
 /// Names a connection among those that are open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionId {
-    /// Of a v1 connection, as its welcome says.
-    Session(Uuid),
-    /// Of a connection without a session.
+    /// Of a connection that was told it in its welcome.
+    Told(Uuid),
+    /// Of one that was told nothing.
     Slot {
         /// Its shard.
         shard: usize,
@@ -139,7 +139,7 @@ impl ConnectionId {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(uuid) = Uuid::try_parse(text) {
-            return Some(Self::Session(uuid));
+            return Some(Self::Told(uuid));
         }
         let mut numbers = text.split('-');
         let id = Self::Slot {
@@ -154,7 +154,7 @@ impl ConnectionId {
 impl fmt::Display for ConnectionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Session(uuid) => uuid.fmt(f),
+            Self::Told(uuid) => uuid.fmt(f),
             Self::Slot { shard, slot, born_ms } => write!(f, "{shard}-{slot}-{born_ms}"),
         }
     }
@@ -186,7 +186,7 @@ mod tests {
         #[test]
         fn an_id_is_read_as_it_was_written(bits: u128, shard in 0..64_usize, slot: u32, born_ms: u32) {
             for id in [
-                ConnectionId::Session(Uuid::from_u128(bits)),
+                ConnectionId::Told(Uuid::from_u128(bits)),
                 ConnectionId::Slot { shard, slot, born_ms },
             ] {
                 prop_assert_eq!(ConnectionId::parse(&id.to_string()), Some(id));

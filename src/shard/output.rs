@@ -157,6 +157,7 @@ impl<T: Transport> Shard<T> {
             cold.session.is_none()
                 && cold.half.is_none()
                 && cold.seat.is_none()
+                && cold.told_id.is_none()
                 && cold.deadline_us == 0
                 && !cold.has_output()
         });

@@ -9,13 +9,16 @@ use super::schemas::{Schemas, is_v1_frame};
 use super::support::{PATIENCE, config, external, get, http, post, publisher, topic, wait_until};
 use lineage::Engine;
 use lineage::config::Config;
-use lineage::event::Class;
+use lineage::event::{Body, Book, Class, Event, Typed};
 use lineage::http::PublishAccess;
-use lineage::simulation::{Options, Simulation};
+use lineage::simulation::hub::{self, Board};
+use lineage::simulation::{Options, Simulation, chain};
 use lineage::telemetry::ShardCounter;
+use rust_decimal::Decimal;
 use socket2::{Domain, Socket, Type};
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is done in a step.
@@ -28,6 +31,8 @@ enum Act {
     Blurt(&'static str),
     /// Somebody publishes this line.
     Publish(&'static str),
+    /// An order book is published, as a feed's would be.
+    Rebuild,
     /// So much is published that the client falls behind.
     FallBehind,
     /// Nothing: the simulation goes on.
@@ -35,18 +40,36 @@ enum Act {
     /// The server takes its leave.
     Drain,
 }
-use Act::{Blurt, Connect, Drain, FallBehind, Publish, Say, Watch};
+use Act::{Blurt, Connect, Drain, FallBehind, Publish, Rebuild, Say, Watch};
 
 /// What is done, and the names of the schemas whose frames have come when the next step begins.
 const STEPS: &[(Act, &[&str])] = &[
     (Connect("/"), &["legacy-market", "legacy-agent"]),
     (Connect("/?compat=nested"), &["legacy-market-nested", "legacy-agent-nested"]),
+    (Connect("/ws"), &["legacy-hub"]),
+    (
+        Connect("/api/v11/live/stream"),
+        &[
+            "legacy-chain-welcome",
+            "legacy-chain-tps",
+            "legacy-chain-block",
+            "legacy-chain-network",
+            "legacy-chain-validator",
+        ],
+    ),
     (Connect("/v1"), &["welcome"]),
     (Say(r#"{"op":"ping","id":1,"t":123}"#), &["pong"]),
     (Say(r#"{"op":"ping","id":"a \" b","t":"é"}"#), &["pong"]),
     (Say(r#"{"op":"ping"}"#), &["pong"]),
     (Say(r#"{"op":"subscribe","id":2,"topics":["desk:*","desk:none","*"]}"#), &["ack-subscribe"]),
     (Watch, &["event-market", "event-agent", "event-trade", "event-arena"]),
+    (
+        Watch,
+        &["event-hub", "event-sim-trade", "event-sim-quote", "event-candle", "event-indicator"],
+    ),
+    (Watch, &["event-chain-tps", "event-chain-block", "event-chain-network"]),
+    (Watch, &["event-chain-validator", "event-alert"]),
+    (Rebuild, &["event-book"]),
     (Say(r#"{"op":"subscribe","id":3,"topics":["desk:signal:A","a:gap"]}"#), &["ack-subscribe"]),
     (Blurt(r#"{"op":"subscribe","topics":["x y","\u0001"]}"#), &["ack-subscribe"]),
     (Say(r#"{"op":"unsubscribe","id":4,"topics":["*","nobody:*"]}"#), &["ack-unsubscribe"]),
@@ -94,8 +117,8 @@ const STEPS: &[(Act, &[&str])] = &[
     (Drain, &["shutdown"]),
 ];
 
-/// Frames that no step brings about.
-const UNSEEN: [&str; 0] = [];
+/// Frames that no step brings about: this engine has a hub.
+const UNSEEN: [&str; 1] = ["legacy-hub-off"];
 
 /// An engine, a client, and what it has seen.
 struct Stage {
@@ -114,8 +137,21 @@ fn engine() -> Engine {
         market_interval: Duration::from_millis(50),
         agent_interval: Duration::from_millis(50),
         trade_permille: 900,
+        flow_per_s: 20,
         ..Options::default()
     };
+    let status_interval = Duration::from_millis(100);
+    let hub = hub::Options { status_interval, ..hub::Options::default() };
+    let board = Board::new(&hub, Arc::default());
+    let ledger = chain::Options {
+        tps_interval: Duration::from_millis(200),
+        block_interval: Duration::from_millis(200),
+        network_interval: Duration::from_millis(300),
+        validator_interval: Duration::from_millis(300),
+        ..chain::Options::default()
+    };
+    let simulation =
+        Simulation::new(options).with_hub(hub, board).with_chain(ledger, chain::Live::new());
     let config = Config {
         publish: PublishAccess::Loopback,
         heartbeat_interval: Duration::from_secs(1),
@@ -126,7 +162,7 @@ fn engine() -> Engine {
         shards: 1,
         ..config()
     };
-    let builder = Engine::builder(config).source(Simulation::new(options));
+    let builder = Engine::builder(config).source(simulation);
     builder.start().expect("free ports")
 }
 
@@ -166,9 +202,23 @@ impl Stage {
                 let answer = post(http(self.engine()), [line.as_bytes().to_vec()]).json();
                 assert_eq!(self.schemas.errors("publish-answer", &answer), [""; 0], "{answer}");
             }
+            Rebuild => self.rebuild(),
             FallBehind => self.fall_behind(),
             Watch | Drain => {}
         }
+    }
+
+    fn rebuild(&mut self) {
+        let level = |price| (Decimal::new(price, 2), Decimal::new(10_087, 4));
+        let book = Book {
+            symbol: "BTCUSDT".into(),
+            is_synchronised: true,
+            bids: vec![level(6_168_599), level(6_168_550)],
+            asks: vec![level(6_168_600)],
+        };
+        let event = external(topic(self.engine(), "book:BTCUSDT", Class::State), "0");
+        let event = Event { body: Body::Typed(Typed::new(book)), ..event };
+        publisher(self.engine()).publish(event).expect("room");
     }
 
     fn fall_behind(&mut self) {
@@ -240,4 +290,12 @@ fn what_is_refused_over_http_is_a_problem_of_its_schema() {
         assert_eq!(answer.status, status, "{answer:?}");
         assert_eq!(schemas.errors("http-problem", &answer.json()), [""; 0], "{answer:?}");
     }
+}
+
+#[test]
+fn s34_without_a_hub_a_client_that_asks_is_told_so_as_the_schema_says() {
+    let engine = super::support::start(config());
+    let mut client = Client::open(http(&engine), "/ws");
+    client.text(r#"{"action":"get_hub_status"}"#);
+    assert_eq!(Schemas::load().assert_sent(client.message()), UNSEEN[0]);
 }

@@ -16,7 +16,10 @@ const SHARED: [&str; 3] = ["types", "server", "client"];
 /// Types that are words of the protocol. An `ack` is told by its `op` as well.
 const WORDS: [&str; 7] = ["welcome", "error", "snapshot", "gap", "heartbeat", "pong", "shutdown"];
 /// First segments of our own topics whose events have a schema.
-const OWN: [&str; 4] = ["market", "agent", "trade", "arena"];
+const OWN: [&str; 9] =
+    ["market", "agent", "trade", "arena", "hub", "candle", "indicator", "alert", "book"];
+/// The same, where the second segment belongs to the type.
+const OWN_PAIRS: [&str; 2] = ["chain", "sim"];
 
 /// All schemas, compiled.
 pub(crate) struct Schemas {
@@ -164,6 +167,16 @@ pub(crate) fn name_of(value: &Value) -> Result<String, String> {
     let unknown = || format!("unknown type {}", value["type"]);
     match word("type") {
         Some("about:blank") => Ok("http-problem".to_owned()),
+        Some("hub_status_update") if value["data"].get("status").is_some() => {
+            Ok("legacy-hub-off".to_owned())
+        }
+        Some("hub_status_update") => Ok("legacy-hub".to_owned()),
+        Some("welcome") if value["payload"].get("connectionId").is_some() => {
+            Ok("legacy-chain-welcome".to_owned())
+        }
+        Some(kind) if kind.ends_with("_update") && !has("topic") => {
+            Ok(format!("legacy-chain-{}", kind.trim_end_matches("_update")))
+        }
         Some("ack") => {
             let op = value["payload"]["op"].as_str().ok_or_else(unknown)?;
             Ok(format!("ack-{op}"))
@@ -183,19 +196,22 @@ pub(crate) fn name_of(value: &Value) -> Result<String, String> {
     }
 }
 
-/// The first segment of the frame's topic, where it is one of ours.
-fn own_topic(frame: &Value) -> Option<&str> {
-    let first = frame["topic"].as_str()?.split(':').next()?;
-    OWN.contains(&first).then_some(first)
+/// What follows `event-` in the name of the schema, where the frame's topic is one of ours.
+fn own_topic(frame: &Value) -> Option<String> {
+    let mut segments = frame["topic"].as_str()?.split(':');
+    let first = segments.next()?;
+    if OWN_PAIRS.contains(&first) {
+        return Some(format!("{first}-{}", segments.next()?));
+    }
+    OWN.contains(&first).then(|| first.to_owned())
 }
 
 /// The type of the events of a topic, by the rule of the document.
 fn event_type(topic: &str) -> &str {
-    let ours = ["hub", "candle", "indicator", "alert", "book"];
     let segments: Vec<&str> = topic.split(':').collect();
     match segments[..] {
         ["chain", second, ..] => &topic[.."chain:".len() + second.len()],
-        [first, ..] if OWN.contains(&first) || ours.contains(&first) => first,
+        [first, ..] if OWN.contains(&first) => first,
         [_, "snapshot", _, ..] | [_] => "event",
         [_, second, ..] => second,
         [] => "",
@@ -216,6 +232,8 @@ fn a_frame_of_no_known_type_has_no_schema() {
     let event =
         |kind: &str, topic: &str| name(&format!(r#"{{"type":"{kind}","topic":"{topic}"}}"#));
     assert_eq!(event("trade", "trade:momentum").as_deref(), Ok("event-trade"));
+    assert_eq!(event("trade", "sim:trade:BTC-USD").as_deref(), Ok("event-sim-trade"));
+    assert_eq!(event("chain:tps", "chain:tps").as_deref(), Ok("event-chain-tps"));
     assert_eq!(event("trade", "binance:trade:BTCUSDT").as_deref(), Ok("event"));
     assert_eq!(event("event", "binance:snapshot:BTCUSDT").as_deref(), Ok("event"));
 }
