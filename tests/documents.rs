@@ -2,7 +2,9 @@
 //! itself reads are looked up in the documents; what is missing is told by name.
 
 use lineage::config::Key;
+use lineage::pipeline::Feeds;
 use lineage::session::CLOSE_CODES;
+use lineage::source::replay::{Options, Replay, Speed};
 use lineage::telemetry::{EngineCounter, Probe, ShardCounter, Telemetry};
 use std::path::Path;
 
@@ -20,11 +22,25 @@ fn rows<'a>(document: &'a str, cell: &str) -> Vec<&'a str> {
     document.lines().filter(is_row).collect()
 }
 
+/// What the reader of feeds and a replay add to the exposition.
+fn register_feeds(telemetry: &Telemetry) {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documents.jsonl");
+    let frame = r#"1 {"stream":"btcusdt@trade","data":{}}"#;
+    std::fs::write(&path, frame).expect("a folder for tests");
+    let options = Options { path, feed: None, speed: Speed::Max };
+    let replay = Replay::open(options).expect("a recording");
+    let feeds = Feeds::new(lineage::feeds::Options::default());
+    for collector in feeds.collectors().into_iter().chain([replay.report().collector()]) {
+        telemetry.register(collector).expect("no other family has its name");
+    }
+}
+
 #[test]
 fn every_metric_is_explained_with_its_kind_and_no_other_is() {
     let text = document("metrics.md");
     let telemetry = Telemetry::new(1);
     telemetry.set_probe(Box::new(Probe::default));
+    register_feeds(&telemetry);
     let exposition = String::from_utf8(telemetry.text()).expect("the format is text");
     let kinds = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let exposed: Vec<(&str, &str)> = kinds.filter_map(|line| line.split_once(' ')).collect();

@@ -168,13 +168,23 @@ keys! {
         "Where /metrics and /health are served"
 
     Source "SOURCE" source [config.source] text::source, text::show_source;
-        "simulation, replay:PATH, replay:binance=PATH or none"
+        "simulation, replay:PATH, replay:FEED=PATH or none; FEED is recognised, or one of binance, coinbase, kraken, kraken-futures, bitmex, okx"
     Source "FACTOR|max" speed [config.speed] |t| t.parse().map_err(|_| "`max` or a factor such as `1x`, `10x`, `0.5x`".to_owned()), ToString::to_string;
         "Pace of a replay; max goes as fast as the slowest subscriber follows"
     Source "NUMBER" seed [config.seed] |t| text::number(t, 0..=u64::MAX), ToString::to_string;
         "Seed of the simulation; the same seed gives the same bytes"
     Source "COUNT" start_at_clients [config.start_at_clients] |t| count(t, 0..=1_000_000), ToString::to_string;
         "Start the source when so many clients have subscribed"
+    Source "FEED=MARKET,…" symbols [config.symbols] text::symbols, text::show_symbols;
+        "Symbols of a replayed feed whose trades are the prices of a market; empty for none"
+    Source "COUNT" feed_symbols_max [config.feeds.symbols_max] |t| count(t, 1..=65_536), ToString::to_string;
+        "Symbols of feeds that are read; frames of further ones are refused"
+    Source "SIZE" feed_frame_bytes_max [config.feeds.frame_bytes_max] |t| size(t, KIB..=16 * MIB), show_usize_bytes;
+        "Longest frame of a feed that is read"
+    Source "COUNT" feed_held_levels_max [config.feeds.held_levels_max] |t| count(t, 1..=10_000_000), ToString::to_string;
+        "Price levels held back per order book while it waits for a snapshot"
+    Source "COUNT" feed_side_levels_max [config.feeds.side_levels_max] |t| count(t, 10..=1_000_000), ToString::to_string;
+        "Price levels that a side of an order book keeps"
 
     Systems "true|false" hub_enabled [config.hub_enabled] text::switch, ToString::to_string;
         "Run the hub beside the simulation; in a file also `[hub] enabled`"

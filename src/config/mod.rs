@@ -14,9 +14,11 @@ pub use keys::{Group, Key};
 pub use settings::{LogFormat, Settings};
 
 use crate::error::Error;
+use crate::feeds::Options as FeedOptions;
 use crate::http::PublishAccess;
 use crate::shard::Coalesce;
 use crate::source::replay::{Feed, Speed};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,6 +63,12 @@ pub struct Config {
     pub source: SourceChoice,
     /// The pace of a replay (as recorded).
     pub speed: Speed,
+    /// Which symbols of a replayed feed are which markets, by the feed's symbol as topics write it: their trades are the
+    /// prices of `market:*`, at which the agents act (`BTCUSDT` and others → `BTC-USD`, the same for `ETH-USD`; empty: no
+    /// market).
+    pub symbols: BTreeMap<String, String>,
+    /// Limits of the reader of feeds.
+    pub feeds: FeedOptions,
     /// Seed of the simulation: the same seed gives the same bytes (1).
     pub seed: u64,
     /// Whether the hub runs beside the simulation (true); without it its pages say that it is not available.
@@ -149,6 +157,8 @@ impl Default for Config {
             metrics: Some(loopback(9184)),
             source: SourceChoice::Simulation,
             speed: Speed::default(),
+            symbols: default_symbols(),
+            feeds: FeedOptions::default(),
             seed: 1,
             hub_enabled: true,
             chain_enabled: true,
@@ -187,6 +197,15 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(5),
         }
     }
+}
+
+/// The symbols of the two markets at the feeds that can be replayed.
+fn default_symbols() -> BTreeMap<String, String> {
+    const BITCOIN: [&str; 6] = ["BTCUSDT", "BTC-USD", "BTC-USDT", "XBT-USD", "XBTUSD", "PI_XBTUSD"];
+    const ETHER: [&str; 5] = ["ETHUSDT", "ETH-USD", "ETH-USDT", "ETHUSD", "PI_ETHUSD"];
+    let of = |market: &str, feed: &str| (feed.to_owned(), market.to_owned());
+    let bitcoin = BITCOIN.iter().map(|feed| of("BTC-USD", feed));
+    bitcoin.chain(ETHER.iter().map(|feed| of("ETH-USD", feed))).collect()
 }
 
 impl Config {

@@ -106,12 +106,45 @@ fn ranges_hold_at_their_ends() {
         ("connections_max", ["1", "auto"], ["0", "10000001"]),
         ("control_rate", ["1", "1000000"], ["0", "1000001"]),
         ("log_segments", ["2", "4096"], ["1", "8192"]),
+        ("feed_symbols_max", ["1", "65536"], ["0", "65537"]),
+        ("feed_frame_bytes_max", ["1KiB", "16MiB"], ["1023", "16777217"]),
+        ("feed_held_levels_max", ["1", "10000000"], ["0", "10000001"]),
+        ("feed_side_levels_max", ["10", "1000000"], ["9", "1000001"]),
     ] {
         for text in inside {
             assert!(from_flag(name, text).is_ok(), "{name} {text}");
         }
         for text in outside {
             assert!(from_flag(name, text).is_err(), "{name} {text}");
+        }
+    }
+}
+
+#[test]
+fn s18_symbols_of_feeds_are_mapped_to_markets() {
+    let read = |text: &str| from_flag("symbols", text).map(|settings| settings.config.symbols);
+    let pair = |feed: &str, market: &str| (feed.to_owned(), market.to_owned());
+    assert_eq!(read("").unwrap(), BTreeMap::new());
+    let two = BTreeMap::from([pair("BNBUSDT", "BNB"), pair("XBT-USD", "BTC-USD")]);
+    assert_eq!(read("xbt-usd=BTC-USD, BNBUSDT = BNB").unwrap(), two);
+    assert_eq!(Config::default().symbols["BTCUSDT"], "BTC-USD");
+    let long = "A".repeat(64);
+    assert_eq!(read(&format!("{long}={long}")).unwrap()[&long], long);
+    for wrong in ["A", "=A", "A=", "A=B=C", "A=B,A=C", "A:1=B", "A=B C", "Ä=B"] {
+        assert!(read(wrong).unwrap_err().contains("BTCUSDT=BTC-USD"), "{wrong}");
+    }
+    assert!(read(&format!("{long}A=B")).is_err());
+    let many = |count: usize| (0..count).map(|n| format!("S{n}=M,")).collect::<String>();
+    assert_eq!(read(&many(1_024)).map(|symbols| symbols.len()), Ok(1_024));
+    assert!(read(&many(1_025)).is_err());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_a_map_of_symbols_that_reads_back_or_is_refused(text in "[A-Ca-c=,. Ä:]{0,24}|.{0,40}") {
+        if let Ok(symbols) = text::symbols(&text) {
+            let shown = text::show_symbols(&symbols);
+            proptest::prop_assert_eq!(text::symbols(&shown), Ok(symbols), "{}", shown);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::shard::Coalesce;
 use crate::source::replay;
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -134,6 +135,41 @@ pub(super) fn words(text: &str) -> Vec<String> {
     text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
+/// Symbols that a map may hold.
+const SYMBOLS_MAX: usize = 1_024;
+/// Longest symbol in a map.
+const SYMBOL_BYTES_MAX: usize = 64;
+
+/// `FEED=MARKET` pairs separated by commas: symbols of a feed, and the markets they are. Empty: none.
+pub(super) fn symbols(text: &str) -> Result<BTreeMap<String, String>, Allowed> {
+    let is_symbol = |symbol: &str| {
+        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        (1..=SYMBOL_BYTES_MAX).contains(&symbol.len()) && symbol.bytes().all(is_allowed)
+    };
+    let allowed = || {
+        format!(
+            "up to {SYMBOLS_MAX} pairs such as `BTCUSDT=BTC-USD`, separated by commas, each symbol once and of 1 to \
+             {SYMBOL_BYTES_MAX} characters of A-Z a-z 0-9 . _ -"
+        )
+    };
+    let mut symbols = BTreeMap::new();
+    for pair in words(text) {
+        let (feed, market) = pair.split_once('=').ok_or_else(allowed)?;
+        let (feed, market) = (feed.trim().to_ascii_uppercase(), market.trim());
+        let is_good = is_symbol(&feed) && is_symbol(market) && symbols.len() < SYMBOLS_MAX;
+        if !is_good || symbols.insert(feed, market.to_owned()).is_some() {
+            return Err(allowed());
+        }
+    }
+    Ok(symbols)
+}
+
+pub(super) fn show_symbols(symbols: &BTreeMap<String, String>) -> String {
+    let pairs: Vec<String> =
+        symbols.iter().map(|(feed, market)| format!("{feed}={market}")).collect();
+    pairs.join(",")
+}
+
 /// `adaptive`, or a time.
 pub(super) fn coalesce(text: &str) -> Result<Coalesce, Allowed> {
     if text == "adaptive" {
@@ -159,7 +195,7 @@ pub(super) fn source(text: &str) -> Result<SourceChoice, Allowed> {
         Some(("replay", spec)) => replay::Options::from_spec(spec, replay::Speed::default())
             .map(|replay| SourceChoice::Replay { path: replay.path, feed: replay.feed })
             .map_err(|error| format!("a recording that can be named: {error}")),
-        _ => Err("`simulation`, `replay:PATH`, `replay:binance=PATH` or `none`".to_owned()),
+        _ => Err("`simulation`, `replay:PATH`, `replay:FEED=PATH` or `none`".to_owned()),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::event::{Event, Pattern, TopicInfo};
 use crate::ring;
 use crate::sync::{Arc, Flag, Tally, Watermark};
 
+/// Part of a tap that sources without a pace of their own leave to the live ones.
+const LIVE_DIVISOR: u64 = 8;
+
 /// An event with its place in the stream.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tapped {
@@ -74,13 +77,15 @@ pub(crate) struct TapState {
 }
 
 impl TapState {
-    /// Events that still fit; a tap whose reader is gone fits everything.
+    /// Events that a source which asks may still publish; a tap whose reader is gone fits everything. An eighth of the
+    /// tap stays free for the sources that do not ask.
     pub(crate) fn room(&self) -> u64 {
         if self.gone.is_raised() {
             return u64::MAX;
         }
         let taken = self.taken.observe();
-        self.capacity.saturating_sub(self.sent.observe().saturating_sub(taken))
+        let waiting = self.sent.observe().saturating_sub(taken);
+        (self.capacity - self.capacity / LIVE_DIVISOR).saturating_sub(waiting)
     }
 }
 
@@ -140,4 +145,33 @@ pub(super) fn tap(patterns: Vec<Pattern>, capacity: usize) -> (TapSender, Tap) {
     });
     let writing = TapSender { sender, patterns, wanted: Vec::new(), state: state.clone(), sent: 0 };
     (writing, Tap { receiver, state, taken: 0, missed_told: 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Tapped, tap};
+    use crate::event::{Body, Event, Json, Pattern, Topics};
+
+    #[test]
+    fn an_eighth_of_a_tap_is_left_to_sources_that_do_not_ask() {
+        let topics = Topics::new();
+        let topic = topics.register("bench", None).expect("a name");
+        let body = Body::External(Json::vouched(bytes::Bytes::from_static(b"1")));
+        let event = Event { topic, key: 0, time_us: 0, body };
+        for (capacity, room) in [(2, 2), (4, 4), (8, 7), (16, 14)] {
+            let (mut sender, mut reader) = tap(vec![Pattern::all()], capacity);
+            let state = sender.state();
+            for sent in 0..capacity as u64 {
+                assert_eq!(state.room(), u64::saturating_sub(room, sent), "{sent} of {capacity}");
+                assert!(sender.offer(topics.info(topic), sent + 1, sent + 1, &event));
+            }
+            assert!(!sender.offer(topics.info(topic), 0, 0, &event), "{capacity} and one more");
+            assert_eq!(state.room(), 0);
+            assert!(reader.receive().is_err(), "it is told what it missed");
+            while let Ok(Some(Tapped { .. })) = reader.receive() {}
+            assert_eq!(state.room(), room);
+            drop(reader);
+            assert_eq!(state.room(), u64::MAX);
+        }
+    }
 }

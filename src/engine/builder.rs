@@ -3,7 +3,9 @@
 use super::gate::Gate;
 use super::listeners::listen;
 use super::parts::limits;
-use super::sources::{AnySource, configured_source, keep_figures, start_source};
+use super::sources::{
+    AnySource, Configured, configured_source, keep_figures, register_reports, start_source,
+};
 use super::systems::Systems;
 use super::{Engine, Parts};
 use crate::clock::Clock;
@@ -70,14 +72,16 @@ impl Builder {
         let mut sources = self.sources;
         let topics = Arc::new(Topics::new());
         let systems = Arc::new(Systems::new(&self.config, &topics)?);
-        let (source, report) = configured_source(&self.config, &systems)?;
-        sources.extend(source);
+        let Configured { sources: configured, report, feeds } =
+            configured_source(&self.config, &systems)?;
+        sources.extend(configured);
         let fd_limit = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1_024);
         let shards = self.config.shards;
         let wake = Arc::new(Wake::new(shards));
         let floors = Arc::new(Floors::new(shards));
         let parts = parts(self.config, self.clock, (topics, systems), &wake, &floors);
         parts.systems.register(&parts.telemetry)?;
+        register_reports(&parts.telemetry, feeds.as_ref(), report.as_deref())?;
         let options = server_options(&parts.config, fd_limit);
         let (listeners, addresses) = listen(&parts, &options, self.handler.is_some())?;
         let limits = [fd_limit, options.connections_max as u64];
@@ -99,7 +103,7 @@ impl Builder {
         engine.edge =
             Some(Edge::start(listeners, place, options, counters).map_err(runtime("edge"))?);
         if let Some(pipeline) =
-            engine.parts.systems.pipeline(&engine.parts.encoder, &engine.parts.telemetry)
+            engine.parts.systems.pipeline(&engine.parts.encoder, &engine.parts.telemetry, feeds)
         {
             sources.push(Box::new(pipeline));
         }

@@ -5,6 +5,7 @@
 //! closed with 1001, then the threads end. An embedding program publishes through [`Engine::publisher`].
 
 mod builder;
+mod feeds;
 mod gate;
 mod legacy_query;
 mod listeners;

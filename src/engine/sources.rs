@@ -2,14 +2,16 @@
 
 use super::Parts;
 use super::builder::runtime;
+use super::feeds;
 use super::systems::Systems;
 use crate::config::{Config, SourceChoice};
 use crate::encode::OnFull;
 use crate::error::Error;
+use crate::pipeline::Feeds;
 use crate::simulation;
 use crate::source::replay::{self, Replay, ReplayReport};
 use crate::source::{Source, SourceContext};
-use crate::telemetry::EngineCounter;
+use crate::telemetry::{EngineCounter, Telemetry};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -21,24 +23,53 @@ const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
 pub(super) trait AnySource: std::fmt::Debug + Source {}
 impl<S: Source + std::fmt::Debug> AnySource for S {}
 
-/// The source that `config` names, and what a replay tells of itself.
-pub(super) type Configured = (Option<Box<dyn AnySource>>, Option<Arc<ReplayReport>>);
+/// The sources that a configuration names.
+#[derive(Debug, Default)]
+pub(super) struct Configured {
+    pub(super) sources: Vec<Box<dyn AnySource>>,
+    /// What a replay tells of itself.
+    pub(super) report: Option<Arc<ReplayReport>>,
+    /// What the pipeline reads frames of feeds with.
+    pub(super) feeds: Option<Feeds>,
+}
 
 pub(super) fn configured_source(config: &Config, systems: &Systems) -> Result<Configured, Error> {
     Ok(match &config.source {
-        SourceChoice::None => (None, None),
+        SourceChoice::None => Configured { feeds: feeds::reader(config), ..Configured::default() },
         SourceChoice::Simulation => {
             let options =
                 simulation::Options { seed: config.seed, ..simulation::Options::default() };
-            (Some(Box::new(systems.simulation(options))), None)
+            Configured {
+                sources: vec![Box::new(systems.simulation(options))],
+                feeds: feeds::reader(config),
+                report: None,
+            }
         }
         SourceChoice::Replay { path, feed } => {
             let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
             let replay = Replay::open(options).map_err(|error| Error::Config(error.to_string()))?;
-            let report = replay.report();
-            (Some(Box::new(replay)), Some(report))
+            let report = Some(replay.report());
+            // A recording of our own stream has its candles, books and prices in itself.
+            let (feeds, arena) = match replay.is_of_own_stream() {
+                true => (None, None),
+                false => feeds::priced(config),
+            };
+            let mut sources: Vec<Box<dyn AnySource>> = vec![Box::new(replay)];
+            sources.extend(arena.map(|arena| Box::new(arena) as _));
+            Configured { sources, report, feeds }
         }
     })
+}
+
+/// Adds what feeds and a replay tell of themselves to the exposition.
+pub(super) fn register_reports(
+    telemetry: &Telemetry,
+    feeds: Option<&Feeds>,
+    report: Option<&ReplayReport>,
+) -> Result<(), Error> {
+    let mut collectors = feeds.map_or_else(Vec::new, Feeds::collectors);
+    collectors.extend(report.map(ReplayReport::collector));
+    collectors.into_iter().try_for_each(|collector| telemetry.register(collector))
 }
 
 pub(super) fn keep_figures(parts: &Parts) -> Result<JoinHandle<()>, Error> {

@@ -9,12 +9,12 @@
 //! A system that is off answers `not_available`. Never: an event passes through here.
 
 use crate::api::Route;
-use crate::config::Config;
+use crate::config::{Config, SourceChoice};
 use crate::encode::{Encoder, Missed, Tap};
 use crate::error::Error;
 use crate::event::{Pattern, Topics};
 use crate::pipeline::alerts::{self, Alerts, Rules};
-use crate::pipeline::{self, EngineFigures, History, Pipeline};
+use crate::pipeline::{self, EngineFigures, Feeds, History, Pipeline};
 use crate::simulation::chain::{self, Live};
 use crate::simulation::hub::{self, Board};
 use crate::simulation::{self, Contestant, Simulation};
@@ -65,8 +65,11 @@ impl Systems {
             let dollars = contestant.capital.0 as f64 / 100.0;
             figures.agents().register(slug, name, dollars);
         }
-        for (symbol, dollars) in START_PRICES {
-            figures.set_price(symbol, dollars);
+        // Where a recording gives the prices there is none before its first trade.
+        if !matches!(config.source, SourceChoice::Replay { .. }) {
+            for (symbol, dollars) in START_PRICES {
+                figures.set_price(symbol, dollars);
+            }
         }
         let board = || Board::new(&hub::Options::default(), Arc::new(PerformanceMetrics::new()));
         let candles = || {
@@ -133,23 +136,31 @@ impl Systems {
         collectors.into_iter().try_for_each(|collector| telemetry.register(collector))
     }
 
-    /// The pipeline over a tap of its own, if it runs.
+    /// The pipeline over a tap of its own, if it runs; it reads feeds with `feeds`.
     pub(super) fn pipeline(
         &self,
         encoder: &Encoder,
         telemetry: &Arc<Telemetry>,
+        feeds: Option<Feeds>,
     ) -> Option<Pipeline> {
         let (history, metrics) = self.candles.as_ref()?;
         let alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let own = Pipeline::TOPICS.map(|text| Pattern::parse(text).expect("a pattern"));
-        let tap = encoder.tap([&own[..], &self.watched].concat(), TAP_CAPACITY);
+        let mut patterns = [&own[..], &self.watched].concat();
+        if feeds.is_some() {
+            patterns.extend(Feeds::topics().map(|text| Pattern::parse(&text).expect("a pattern")));
+        }
+        let tap = encoder.tap(patterns, TAP_CAPACITY);
         let telemetry = telemetry.clone();
         let engine = EngineFigures(Box::new(move || {
             // Exact up to 2^53 connections.
             vec![("active_connections", telemetry.sum(ShardCounter::Connections) as f64)]
         }));
         let options = pipeline::Options::default();
-        let pipeline = Pipeline::new(&options, tap, history.clone(), metrics.clone());
+        let mut pipeline = Pipeline::new(&options, tap, history.clone(), metrics.clone());
+        if let Some(feeds) = feeds {
+            pipeline = pipeline.reading(feeds);
+        }
         Some(pipeline.watched_by(alerts, engine))
     }
 

@@ -7,7 +7,7 @@
 //!
 //! `side` is that of who took liquidity. A trade without a number has no `id`, a quote without a bid or an ask has null
 //! in its place. Decimals of a real feed are strings with every digit that counts, those of the simulation numbers with
-//! two. Nothing is read back; called once per event by whoever encodes, about 300 ns.
+//! two. Nothing is read back; called once per event by whoever encodes.
 
 use super::{Payload, Quote, Tick};
 use rust_decimal::Decimal;

@@ -53,7 +53,7 @@ pub struct Options {
     /// The longest frame that is read, bytes. Default: 1 MiB.
     pub frame_bytes_max: usize,
     /// How many price levels are held back per order book while it waits for a snapshot (each change counts as one
-    /// more); the oldest changes make room. Default: 200,000, about 7 MB.
+    /// more); the oldest changes make room. Default: 200,000.
     pub held_levels_max: usize,
     /// How many price levels a side of an order book keeps, 10 or more; those furthest from the best make room.
     /// Default: 50,000.
@@ -112,7 +112,8 @@ impl Normaliser {
     }
 
     /// Appends what the frame `json` under `topic` means to `out`: nothing, one item or several. `received_us` stands
-    /// in where the venue names no time. Costs about a microsecond for a trade or quote, more for books.
+    /// in where the venue names no time. A trade or quote costs one parse of its frame and
+    /// no look at any other; a book's frame also a search in the book for each level that changed.
     pub fn read(&mut self, topic: &str, json: &[u8], received_us: u64, out: &mut Vec<Item>) {
         let before = out.len();
         match self.read_frame(topic, json, received_us, out) {

@@ -8,7 +8,7 @@
 //! back until the next snapshot.
 //!
 //! A malformed change never gets here, so the next one finds the gap that it left. Memory is bounded by the limits in
-//! [`Limits`]. A change of one level costs a search in a tree of a few thousand prices, about 100 ns.
+//! [`Limits`]. A change of one level costs a search in a tree of the side's prices.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

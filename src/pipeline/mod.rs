@@ -1,7 +1,9 @@
 //! Readers of the engine that publish what they make of its events: candles, and indicators of them.
 //!
 //! ```text
-//! tap ─► Pipeline ─ trades ─► Collector ─ candles ─► Calculator ─ indicators ─► publisher
+//! tap ─► Pipeline ─ frames of feeds ─► Feeds ─ books ─► publisher
+//!           ├ trades ◄─────────────────┘
+//!           ├ trades ─► Collector ─ candles ─► Calculator ─ indicators ─► publisher
 //!           │                       └───────► History ─► GET /api/candles
 //!           └ everything ─► Alerts ─ alerts ─► publisher, GET /api/alerts
 //! ```
@@ -14,12 +16,14 @@
 pub mod alerts;
 mod calculator;
 mod collector;
+mod feeds;
 mod history;
 mod metrics;
 mod outlet;
 
 pub use calculator::{Calculator, RSI_WINDOW, WINDOW};
 pub use collector::{Collector, LeftOut};
+pub use feeds::{Feeds, TradeListener};
 pub use history::{History, LIMIT_DEFAULT, LIMIT_MAX};
 pub use metrics::Metrics;
 
@@ -109,9 +113,17 @@ impl Pipeline {
             history,
             metrics,
             outlet: Outlet::default(),
+            feeds: None,
             candles: Vec::new(),
         };
         Self { tap, stages, watch: None, missed: MissedLines::default() }
+    }
+
+    /// Reads frames of exchanges too, whose topics ([`Feeds::topics`]) the tap has as well.
+    #[must_use]
+    pub fn reading(mut self, feeds: Feeds) -> Self {
+        self.stages.feeds = Some(feeds);
+        self
     }
 
     /// With the alert engine, whose rules' topics the tap has as well; `engine` is asked about once a second.
@@ -125,7 +137,7 @@ impl Pipeline {
         for _ in 0..BATCH_EVENTS_MAX {
             match self.tap.receive() {
                 Ok(Some(tapped)) => {
-                    self.stages.event(&tapped.event, now_us);
+                    self.stages.event(&tapped.event, now_us, topics, out);
                     if let Some(watch) = &mut self.watch {
                         let topic = &topics.info(tapped.event.topic).name;
                         watch.alerts.observe(&tapped.event, topic, now_us, out);
@@ -220,13 +232,14 @@ struct Stages {
     history: Arc<History>,
     metrics: Arc<Metrics>,
     outlet: Outlet,
+    feeds: Option<Feeds>,
     /// Candles that were told and have not gone on yet.
     candles: Vec<Candle>,
 }
 
 impl Stages {
-    /// Takes what is a trade; anything else is passed over.
-    fn event(&mut self, event: &Event, now_us: u64) {
+    /// Takes what is a trade or of a feed; anything else is passed over.
+    fn event(&mut self, event: &Event, now_us: u64, topics: &Topics, out: &mut Vec<Event>) {
         match &event.body {
             Body::Trade(trade) => self.trade(&tick(trade, event.time_us), now_us),
             Body::Typed(typed) => {
@@ -234,7 +247,15 @@ impl Stages {
                     self.trade(tick, now_us);
                 }
             }
-            Body::Market(_) | Body::Agent(_) | Body::External(_) => {}
+            Body::External(json) => {
+                let Self { feeds, collector, metrics, candles, .. } = self;
+                if let Some(feeds) = feeds {
+                    feeds.frame(event, json, now_us, topics, out, |tick| {
+                        metrics.trade(collector.trade(tick, now_us, candles));
+                    });
+                }
+            }
+            Body::Market(_) | Body::Agent(_) => {}
         }
     }
 

@@ -59,13 +59,19 @@ impl Outlet {
     }
 }
 
-fn event(topic: Topic, time_us: u64, payload: impl Payload) -> Event {
+/// An event stamped with `time_us`.
+pub(super) fn event(topic: Topic, time_us: u64, payload: impl Payload) -> Event {
     Event { topic, key: 0, time_us, body: Body::Typed(Typed::new(payload)) }
 }
 
-fn register(symbol: &str, topics: &Topics) -> Result<SymbolTopics, TopicError> {
+/// A symbol as a segment of a topic.
+pub(super) fn segment(symbol: &str) -> String {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let segment: String = symbol.chars().map(|c| if is_allowed(c) { c } else { '-' }).collect();
+    symbol.chars().map(|c| if is_allowed(c) { c } else { '-' }).collect()
+}
+
+fn register(symbol: &str, topics: &Topics) -> Result<SymbolTopics, TopicError> {
+    let segment = segment(symbol);
     let candle = |interval: Interval| {
         topics.register(&format!("candle:{segment}:{}", interval.word()), None)
     };

@@ -127,6 +127,7 @@ fn stages(options: &Options) -> Stages {
         history: History::new(options, None),
         metrics: Arc::new(Metrics::new()),
         outlet: Outlet::default(),
+        feeds: None,
         candles: Vec::new(),
     }
 }
@@ -183,7 +184,7 @@ fn agents_trades_and_the_order_flow_are_trades_and_nothing_else_is() {
         ("sim:trade:BTC-USD", order_flow("BTC-USD", MIDNIGHT_US, 4_200_100)),
         ("market:BTC-USD", Body::Market(price)),
     ] {
-        stages.event(&world.event(topic, body), MIDNIGHT_US);
+        stages.event(&world.event(topic, body), MIDNIGHT_US, &world.topics, &mut Vec::new());
     }
     let mut out = Vec::new();
     stages.step(MIDNIGHT_US, &world.topics, &mut out);
@@ -208,7 +209,12 @@ fn told_of_a_second(options: &Options) -> (Vec<Event>, Stages) {
     let (world, mut stages, mut out) = (World::new(), stages(options), Vec::new());
     for after_us in [0, 2_000_000] {
         let body = order_flow("BTC-USD", MIDNIGHT_US + after_us, 4_200_000);
-        stages.event(&world.event("sim:trade:BTC-USD", body), MIDNIGHT_US + after_us);
+        stages.event(
+            &world.event("sim:trade:BTC-USD", body),
+            MIDNIGHT_US + after_us,
+            &world.topics,
+            &mut Vec::new(),
+        );
     }
     stages.step(MIDNIGHT_US + 2_000_000, &world.topics, &mut out);
     (out, stages)
@@ -239,7 +245,9 @@ fn scraped(metrics: &Metrics) -> String {
 fn s56_s57_what_happened_is_counted() {
     let (_, mut stages) = told_of_a_second(&Options::default());
     let body = order_flow("BTC-USD", MIDNIGHT_US, 4_200_000);
-    stages.event(&World::new().event("sim:trade:BTC-USD", body), MIDNIGHT_US);
+    let world = World::new();
+    let event = world.event("sim:trade:BTC-USD", body);
+    stages.event(&event, MIDNIGHT_US, &world.topics, &mut Vec::new());
     let text = scraped(&stages.metrics);
     for line in [
         "lineage_collector_trades_total 2",

@@ -4,12 +4,16 @@
 //! Prices and agents have a schedule each. A schedule keeps its phase: what fires late does not move what follows,
 //! and what was missed altogether (the machine slept) is left out, not caught up.
 //!
+//! Prices are simulated, or given from outside: then a symbol is told when it has a new price, and agents act only when one
+//! has come since they last did; their schedule begins with the first.
+//!
 //! Order within a step: prices first, so that everybody trades at the newest; then the order flow; then agent by
 //! agent, a trade before the state it leads to; then the round, when it ends with this update.
 
 use super::agents::{Contestant, Trader};
 use super::flow::Flow;
 use super::market::Market;
+use super::prices::{Given, PriceSource};
 use super::random::Random;
 use super::rounds::Rounds;
 use super::{EVENTS_PER_S_MAX, Options};
@@ -27,8 +31,10 @@ const UPDATE_EVENTS: usize = 2;
 pub struct Arena {
     options: Options,
     markets: Vec<Market>,
-    /// The topic of each market.
+    /// The topic of each simulated market.
     prices: Vec<Topic>,
+    /// Where prices come from when they are not simulated.
+    given: Option<Given>,
     flow: Flow,
     seats: Vec<Seat>,
     rounds: Rounds,
@@ -65,8 +71,25 @@ impl Arena {
         topics: &Topics,
         start_us: u64,
     ) -> Result<Self, TopicError> {
+        Self::with_prices(options, contestants, None, topics, start_us)
+    }
+
+    /// The same, at prices from outside where `prices` is there: of the symbols only the names count then, and there is
+    /// no order flow.
+    ///
+    /// # Errors
+    /// When a topic cannot be registered.
+    pub fn with_prices(
+        options: &Options,
+        contestants: Vec<Contestant>,
+        prices: Option<Box<dyn PriceSource>>,
+        topics: &Topics,
+        start_us: u64,
+    ) -> Result<Self, TopicError> {
+        let given =
+            prices.map(|source| Given::new(source, options, topics, start_us)).transpose()?;
         let mut root = Random::new(options.seed);
-        let symbols = options.symbols.iter();
+        let symbols = options.symbols.iter().filter(|_| given.is_none());
         let markets: Vec<Market> = symbols
             .map(|it| Market::new(&it.name, it.middle, it.half_width, root.split()))
             .collect();
@@ -79,7 +102,7 @@ impl Arena {
             let trades = topic("trade", &contestant.name.slug)?;
             seats.push(Seat { trader: Trader::new(contestant, root.split()), states, trades });
         }
-        let flow_per_s = options.flow_per_s.min(EVENTS_PER_S_MAX);
+        let flow_per_s = if given.is_some() { 0 } else { options.flow_per_s.min(EVENTS_PER_S_MAX) };
         let flow = Flow::new(flow_per_s, &markets, topics, start_us, root.split())?;
         let rounds = Rounds::new(options, seats.iter().map(|seat| &seat.trader));
         Ok(Self {
@@ -90,6 +113,7 @@ impl Arena {
                 seats.len() * UPDATE_EVENTS,
             ),
             options: options.clone(),
+            given,
             markets,
             prices,
             flow,
@@ -102,12 +126,31 @@ impl Arena {
     /// When something is due next, in microseconds since the Unix epoch.
     #[must_use]
     pub fn next_due_us(&self) -> u64 {
-        self.prices_due.next_us.min(self.agents_due.next_us).min(self.flow.next_us())
+        let given_us = self.given.as_ref().map_or(u64::MAX, Given::next_us);
+        let agents_us = if self.is_waiting() { u64::MAX } else { self.agents_due.next_us };
+        self.prices_due.next_us.min(given_us).min(agents_us).min(self.flow.next_us())
+    }
+
+    /// Whether prices are to be given and none has come yet.
+    fn is_waiting(&self) -> bool {
+        self.given.is_some() && self.markets.is_empty()
+    }
+
+    /// Takes the prices that are given; with the first one the agents begin.
+    fn given_prices(&mut self, now_us: u64, out: &mut Vec<Event>) {
+        let was_waiting = self.is_waiting();
+        if let Some(given) = &mut self.given {
+            given.step(now_us, &mut self.markets, out);
+        }
+        if was_waiting && !self.markets.is_empty() {
+            self.agents_due.next_us = now_us;
+        }
     }
 
     /// Appends what is due at `now_us`, stamped with it; nothing before [`next_due_us`](Self::next_due_us). Each
     /// price and each agent moves on by one step, and one order comes, however long ago the last one was.
     pub fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
+        self.given_prices(now_us, out);
         if self.prices_due.fires(now_us) {
             for (market, &topic) in self.markets.iter_mut().zip(&self.prices) {
                 market.step();
@@ -117,7 +160,8 @@ impl Arena {
             }
         }
         self.flow.step(now_us, &self.markets, out);
-        if self.agents_due.fires(now_us) {
+        let acts = !self.is_waiting() && self.agents_due.fires(now_us);
+        if acts && self.given.as_mut().is_none_or(Given::take_news) {
             for seat in &mut self.seats {
                 let (trade, state) = seat.trader.update(&self.options, &self.markets);
                 let trade = trade.map(|trade| (seat.trades, Body::Trade(trade)));

@@ -8,7 +8,7 @@
 
 use super::chain::{self, Chain, Live};
 use super::hub::{self, Board, Hub};
-use super::{Arena, Contestant, Options, Random, Scheduler, Stepper, lines};
+use super::{Arena, Contestant, Options, PriceSource, Random, Scheduler, Stepper, lines};
 use crate::encode::Publisher;
 use crate::event::{Event, TopicError, Topics};
 use crate::source::{Source, SourceContext, SourceError, Stop};
@@ -33,6 +33,7 @@ type Part = Box<dyn FnOnce(&Topics, u64) -> Result<Box<dyn Stepper>, TopicError>
 pub struct Simulation {
     options: Options,
     contestants: Vec<Contestant>,
+    prices: Option<Box<dyn PriceSource>>,
     parts: Vec<Part>,
 }
 
@@ -40,13 +41,19 @@ impl Simulation {
     /// An arena with its three agents that has not begun.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options, contestants: Contestant::defaults(), parts: Vec::new() }
+        Self { options, contestants: Contestant::defaults(), prices: None, parts: Vec::new() }
     }
 
     /// With these agents in place of the three.
     #[must_use]
     pub fn with_contestants(self, contestants: Vec<Contestant>) -> Self {
         Self { contestants, ..self }
+    }
+
+    /// At these prices in place of simulated ones; of the symbols of the options only the names count then.
+    #[must_use]
+    pub fn priced_by(self, prices: impl PriceSource + 'static) -> Self {
+        Self { prices: Some(Box::new(prices)), ..self }
     }
 
     /// With a part beside the arena, made by `part` at the start; of parts that are due at the same moment the arena
@@ -86,7 +93,8 @@ impl Simulation {
     /// # Errors
     /// When a topic cannot be registered.
     pub fn into_scheduler(self, topics: &Topics, start_us: u64) -> Result<Scheduler, TopicError> {
-        let arena = Arena::with_contestants(&self.options, self.contestants, topics, start_us)?;
+        let Self { options, contestants, prices, .. } = self;
+        let arena = Arena::with_prices(&options, contestants, prices, topics, start_us)?;
         let mut steppers: Vec<Box<dyn Stepper>> = vec![Box::new(arena)];
         for part in self.parts {
             steppers.push(part(topics, start_us)?);
@@ -100,6 +108,7 @@ impl fmt::Debug for Simulation {
         f.debug_struct("Simulation")
             .field("options", &self.options)
             .field("contestants", &self.contestants)
+            .field("prices", &self.prices)
             .field("parts", &self.parts.len())
             .finish()
     }
@@ -115,6 +124,7 @@ impl Source for Simulation {
         let begun = Self {
             options: self.options.clone(),
             contestants: std::mem::take(&mut self.contestants),
+            prices: self.prices.take(),
             parts: std::mem::take(&mut self.parts),
         };
         let scheduler = begun.into_scheduler(&context.topics, context.clock.now_us());

@@ -8,6 +8,10 @@
 //! times end in calm (three of five) or wild ones, and those in normal times again; each lasts 20 to 100 steps. So the
 //! price is calm for three tenths of the time, normal for five and wild for two.
 //!
+//! A market may also be given its prices from outside; then the middle follows them, a twentieth of the distance with
+//! each, and the band is a fortieth of the middle wide to either side (as that of BTC-USD), so that every strategy works on
+//! it as on a simulated one.
+//!
 //! No floating-point number: the same seed gives the same prices everywhere. The times have a random stream of their
 //! own, so that they do not move the one the steps are drawn from.
 
@@ -22,6 +26,8 @@ pub const PRICE_MAX: Cents = Cents(1_000_000_000_000);
 const PULL_DIVISOR: i64 = 20;
 /// Part of the band's half width that a random step may have in normal times.
 const STEP_DIVISOR: i64 = 8;
+/// Part of the middle that the band of a given price is wide, to either side.
+const GIVEN_BAND_DIVISOR: i64 = 40;
 /// Fewest steps that a regime lasts.
 const REGIME_STEPS_MIN: u32 = 20;
 /// Most steps that a regime lasts.
@@ -89,6 +95,23 @@ impl Market {
         Self { symbol, middle, half_width, price, previous, random, regime, regime_left, regimes }
     }
 
+    /// A market whose first price is `price`; it moves with [`follow`](Self::follow) alone.
+    pub(super) fn given(symbol: &str, price: Cents) -> Self {
+        // The random numbers are never drawn.
+        let price = price.clamp(Cents(0), PRICE_MAX);
+        let mut market = Self::new(symbol, price, Cents(0), Random::new(0));
+        market.half_width = Cents(price.0 / GIVEN_BAND_DIVISOR);
+        market
+    }
+
+    /// Moves to a price from outside.
+    pub(super) fn follow(&mut self, price: Cents) {
+        self.previous = self.price;
+        self.price = price.clamp(Cents(0), PRICE_MAX);
+        self.middle.0 += self.offset().0 / PULL_DIVISOR;
+        self.half_width = Cents(self.middle.0 / GIVEN_BAND_DIVISOR);
+    }
+
     /// Such as `BTC-USD`.
     #[must_use]
     pub fn symbol(&self) -> &Arc<str> {
@@ -107,13 +130,13 @@ impl Market {
         Cents(self.price.0 - self.previous.0)
     }
 
-    /// How far the price is from the middle it reverts to: above 0 when it is dear.
+    /// How far the price is from the middle it reverts to (of a given price: from the mean it leaves behind): above 0 when it is dear.
     #[must_use]
     pub fn offset(&self) -> Cents {
         Cents(self.price.0 - self.middle.0)
     }
 
-    /// The farthest the price goes from its middle.
+    /// The farthest the price goes from its middle; of a given price, what counts as far.
     #[must_use]
     pub fn half_width(&self) -> Cents {
         self.half_width

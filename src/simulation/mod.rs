@@ -3,6 +3,7 @@
 //! ```text
 //! Options ─► Arena (pure: time in, events out) ─┐
 //!            ├ market    prices: a mean-reverting walk in a band, calm or wild by turns
+//!            ├ prices    or prices from outside
 //!            ├ flow      trades and quotes of the markets themselves
 //!            ├ agents    updates: trade, hold or rest; the books
 //!            ├ strategy  what to trade, and which way
@@ -24,6 +25,7 @@ mod lines;
 mod live;
 mod market;
 mod options;
+mod prices;
 mod random;
 mod rounds;
 mod scheduler;
@@ -34,6 +36,7 @@ pub use arena::Arena;
 pub use live::Simulation;
 pub use market::{Market, PRICE_MAX, Regime};
 pub use options::{EVENTS_PER_S_MAX, Options, Symbol, TradeLines};
+pub use prices::PriceSource;
 pub use random::Random;
 pub use scheduler::{CATCH_UP_US, Scheduler, Stepper};
 pub use strategy::{Coin, Decision, MeanReversion, Mixed, Momentum, Outcome, PricePath, Strategy};

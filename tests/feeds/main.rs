@@ -18,6 +18,8 @@ use lineage::source::replay::{Entry, Feed, Recording};
 use rust_decimal::Decimal;
 use serde_json::Value;
 
+#[path = "../support/hostile.rs"]
+mod faults;
 mod hostile;
 
 const BINANCE: [&str; 3] = [

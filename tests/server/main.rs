@@ -19,6 +19,10 @@ mod fallback_curl;
 mod fallback_limits;
 mod fallback_slow;
 mod faults;
+#[path = "../support/hostile.rs"]
+mod faulty_lines;
+mod feeds;
+mod feeds_hostile;
 mod full_ring;
 mod legacy;
 mod legacy_views;

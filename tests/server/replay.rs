@@ -78,7 +78,7 @@ fn a_recording_at_full_speed_arrives_whole_also_at_a_slow_reader() {
 }
 
 /// The folder of real recordings, if there is one.
-fn real_data() -> Option<PathBuf> {
+pub(crate) fn real_data() -> Option<PathBuf> {
     let folder = std::env::var_os("LINEAGE_DATA").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
         PathBuf::from,

@@ -123,6 +123,24 @@ pub enum BadReason {
     Topic(TopicError),
 }
 
+impl BadReason {
+    /// The words of all reasons.
+    pub const NAMES: [&str; 5] = ["no_stamp", "not_json", "no_event", "too_long", "topic"];
+
+    /// The word in metrics.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        let index = match self {
+            Self::NoStamp => 0,
+            Self::NotJson => 1,
+            Self::NoEvent => 2,
+            Self::TooLong => 3,
+            Self::Topic(_) => 4,
+        };
+        Self::NAMES[index]
+    }
+}
+
 impl fmt::Display for BadLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} ", self.number)?;

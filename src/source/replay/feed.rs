@@ -1,8 +1,8 @@
 //! Which feed a recording is of, and what one frame of it is about.
 //!
 //! A frame is parsed once, with buffers that are kept between frames, to prove that it is JSON and to find its
-//! topic; its payload is never rebuilt from the parse. Runs on the replay's thread; a frame of 150 bytes costs
-//! about half a microsecond. How each feed names symbol and kind stands in `venues`.
+//! topic; its payload is never rebuilt from the parse. Runs on the replay's thread; each byte of a frame is
+//! looked at once. How each feed names symbol and kind stands in `venues`.
 //!
 //! Binance's REST depth snapshot, which a recorder writes between the frames, names neither: it is taken to be of the
 //! symbol of the stream before it (or, when it comes first, of the first stream in the part of the file looked at on

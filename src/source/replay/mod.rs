@@ -111,6 +111,12 @@ impl Replay {
         Arc::clone(&self.report)
     }
 
+    /// Whether the recording is one of our own stream, and not of a feed.
+    #[must_use]
+    pub fn is_of_own_stream(&self) -> bool {
+        matches!(self.recording, Some(Input::Own(..)))
+    }
+
     fn publish_all(&mut self, context: &mut SourceContext) -> Result<Ended, SourceError> {
         let recording =
             self.recording.take().ok_or_else(|| SourceError("a replay runs once".to_owned()))?;

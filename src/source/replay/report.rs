@@ -6,8 +6,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hdrhistogram::Histogram;
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, Opts};
 
-use super::error::BadLine;
+use super::error::{BadLine, BadReason};
 use super::journal::Cut;
 use crate::sync::{Flag, Tally};
 
@@ -20,6 +22,7 @@ pub struct ReplayReport {
     pub(super) lines: Tally,
     pub(super) events: Tally,
     pub(super) bad_lines: Tally,
+    by_reason: IntCounterVec,
     pub(super) finished: Flag,
     details: Mutex<Details>,
 }
@@ -51,6 +54,7 @@ impl ReplayReport {
             lines: Tally::new(),
             events: Tally::new(),
             bad_lines: Tally::new(),
+            by_reason: by_reason(),
             finished: Flag::new(),
             details: Mutex::new(Details { first_bad: None, cut: None, error_us, error_us_max: 0 }),
         }
@@ -86,6 +90,18 @@ impl ReplayReport {
         self.details().cut
     }
 
+    /// Lines that were left out for this reason.
+    #[must_use]
+    pub fn bad_lines_of(&self, reason: &BadReason) -> u64 {
+        self.by_reason.with_label_values(&[reason.name()]).get()
+    }
+
+    /// The lines left out by reason, for the exposition.
+    #[must_use]
+    pub fn collector(&self) -> Box<dyn Collector> {
+        Box::new(self.by_reason.clone())
+    }
+
     /// Notes that the recording is cut short, and says so in the log.
     pub(super) fn note_cut(&self, cut: Cut) {
         self.details().cut = Some(cut);
@@ -119,6 +135,7 @@ impl ReplayReport {
     /// so that a file of nothing else logs a few dozen lines.
     pub(super) fn count_bad(&self, bad: BadLine) {
         self.bad_lines.add(1);
+        self.by_reason.with_label_values(&[bad.reason.name()]).inc();
         let count = self.bad_lines.value();
         if count.is_power_of_two() {
             tracing::warn!(bad_lines = count, "replay: {bad}; it is left out");
@@ -143,6 +160,18 @@ impl ReplayReport {
         // Counts are valid whatever a panicking holder did.
         self.details.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A counter of bad lines, with every reason in sight from the start.
+fn by_reason() -> IntCounterVec {
+    let help = "Lines of a replayed recording that were left out, by reason.";
+    let options = Opts::new("lineage_replay_bad_lines_total", help);
+    let counter = IntCounterVec::new(options, &["reason"])
+        .expect("the name is one that the exposition allows");
+    for reason in BadReason::NAMES {
+        let _ = counter.with_label_values(&[reason]);
+    }
+    counter
 }
 
 #[cfg(test)]
@@ -171,6 +200,8 @@ mod tests {
             report.count_bad(BadLine { number, reason: BadReason::NotJson });
         }
         assert_eq!(report.bad_lines(), 3);
+        assert_eq!(report.bad_lines_of(&BadReason::NotJson), 3);
+        assert_eq!(report.bad_lines_of(&BadReason::TooLong), 0);
         assert_eq!(
             report.first_bad_line(),
             Some(BadLine { number: 7, reason: BadReason::NotJson })
