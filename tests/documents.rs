@@ -1,8 +1,8 @@
 //! The documents name what the code has: every metric, every option, every close code. Method: the tables that the code
 //! itself reads are looked up in the documents; what is missing is told by name.
 
-use lineage::config::Key;
-use lineage::pipeline::Feeds;
+use lineage::Engine;
+use lineage::config::{Config, Key, SourceChoice};
 use lineage::session::CLOSE_CODES;
 use lineage::source::replay::{Options, Replay, Speed};
 use lineage::telemetry::{EngineCounter, Probe, ShardCounter, Telemetry};
@@ -22,17 +22,37 @@ fn rows<'a>(document: &'a str, cell: &str) -> Vec<&'a str> {
     document.lines().filter(is_row).collect()
 }
 
-/// What the reader of feeds and a replay add to the exposition.
-fn register_feeds(telemetry: &Telemetry) {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("documents.jsonl");
-    let frame = r#"1 {"stream":"btcusdt@trade","data":{}}"#;
-    std::fs::write(&path, frame).expect("a folder for tests");
-    let options = Options { path, feed: None, speed: Speed::Max };
-    let replay = Replay::open(options).expect("a recording");
-    let feeds = Feeds::new(lineage::feeds::Options::default());
-    for collector in feeds.collectors().into_iter().chain([replay.report().collector()]) {
-        telemetry.register(collector).expect("no other family has its name");
-    }
+/// What a whole engine exposes, with a webhook.
+fn exposition() -> String {
+    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+    let mut config = Config {
+        ws: any_port,
+        http: None,
+        metrics: None,
+        source: SourceChoice::None,
+        shards: 1,
+        ..Config::default()
+    };
+    config.webhook.url = "http://127.0.0.1:9/hook".to_owned();
+    let engine = Engine::start(config).expect("a valid configuration and a free port");
+    String::from_utf8(engine.telemetry().text()).expect("the format is text")
+}
+
+/// Families of the pipeline, in either of their names.
+const PIPELINE: [&str; 8] = [
+    "lineage_collector_",
+    "lineage_calculator_",
+    "lineage_pipeline_",
+    "lineage_alert",
+    "lineage_webhook_",
+    "data_collector_",
+    "metrics_calculator_",
+    "alert_engine_",
+];
+
+fn kinds(exposition: &str) -> Vec<(&str, &str)> {
+    let kinds = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    kinds.filter_map(|line| line.split_once(' ')).collect()
 }
 
 #[test]
@@ -40,11 +60,15 @@ fn every_metric_is_explained_with_its_kind_and_no_other_is() {
     let text = document("metrics.md");
     let telemetry = Telemetry::new(1);
     telemetry.set_probe(Box::new(Probe::default));
-    register_feeds(&telemetry);
-    let exposition = String::from_utf8(telemetry.text()).expect("the format is text");
-    let kinds = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    let exposed: Vec<(&str, &str)> = kinds.filter_map(|line| line.split_once(' ')).collect();
-    for (name, kind) in exposed.iter().filter(|(name, _)| name.starts_with("lineage_")) {
+    let core = String::from_utf8(telemetry.text()).expect("the format is text");
+    let core = kinds(&core);
+    let exposition = exposition();
+    let exposed = kinds(&exposition);
+    let is_explained = |name: &str| {
+        let is_core = core.iter().any(|(other, _)| *other == name) && name.starts_with("lineage_");
+        is_core || PIPELINE[..5].iter().any(|prefix| name.starts_with(prefix))
+    };
+    for (name, kind) in exposed.iter().filter(|(name, _)| is_explained(name)) {
         let rows = rows(&text, name);
         assert_eq!(rows.len(), 1, "docs/metrics.md explains {name} {} times", rows.len());
         assert!(rows[0].contains(&format!("| {kind} |")), "{name} is a {kind}, not: {}", rows[0]);
@@ -52,6 +76,27 @@ fn every_metric_is_explained_with_its_kind_and_no_other_is() {
     for line in text.lines().filter_map(|line| line.strip_prefix("| `lineage_")) {
         let name = format!("lineage_{}", line.split('`').next().unwrap_or_default());
         assert!(exposed.iter().any(|(other, _)| *other == name), "there is no metric {name}");
+    }
+}
+
+#[test]
+fn every_figure_of_the_pipeline_is_explained_in_its_own_words_and_under_both_names() {
+    let (text, exposition) = (document("metrics.md"), exposition());
+    let of_pipeline =
+        |(name, _): &(&str, &str)| PIPELINE.iter().any(|prefix| name.starts_with(prefix));
+    let families: Vec<_> = kinds(&exposition).into_iter().filter(of_pipeline).collect();
+    assert!(families.len() > 20, "{families:?}");
+    for (name, kind) in families {
+        let cell = format!("`{name}`");
+        let rows: Vec<&str> =
+            text.lines().filter(|line| line.starts_with('|') && line.contains(&cell)).collect();
+        assert_eq!(rows.len(), 1, "docs/metrics.md names {name} in {} rows", rows.len());
+        assert!(rows[0].contains(&format!("| {kind} |")), "{name} is a {kind}: {}", rows[0]);
+        let help = format!("# HELP {name} ");
+        let help = exposition.lines().find_map(|line| line.strip_prefix(&help)).expect("a help");
+        if name.starts_with("lineage_") {
+            assert!(rows[0].contains(help), "{name}: {help}");
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Group {
     Source,
     /// What runs beside the broadcast.
     Systems,
+    /// What is made of trades, and who is told.
+    Pipeline,
     /// Who may publish from outside.
     Publishing,
     /// Sizes of the engine.
@@ -39,6 +41,7 @@ impl Group {
             Self::Listeners => "Listeners",
             Self::Source => "Source of events",
             Self::Systems => "Systems",
+            Self::Pipeline => "Candles, indicators and alerts",
             Self::Publishing => "Publishing from outside",
             Self::Engine => "Engine",
             Self::Connections => "Connections",
@@ -84,7 +87,7 @@ impl Key {
     /// Whether its value must not appear in messages, nor on a command line that others can read.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        self.name == "publish_token"
+        matches!(self.name, "publish_token" | "webhook_secret")
     }
 
     /// The default as text; empty where there is none.
@@ -100,8 +103,10 @@ pub(super) fn check_ranges(config: &Config) -> Result<(), Error> {
     let mut scratch = Settings::default();
     for key in KEYS {
         let shown = (key.show)(&given);
-        (key.apply)(&mut scratch, &shown)
-            .map_err(|allowed| Error::Config(format!("{} = {shown} is not {allowed}", key.name)))?;
+        (key.apply)(&mut scratch, &shown).map_err(|allowed| {
+            let shown = if key.is_secret() { "…" } else { &shown };
+            Error::Config(format!("{} = {shown} is not {allowed}", key.name))
+        })?;
     }
     Ok(())
 }
@@ -137,6 +142,15 @@ fn show_span(span: &Duration) -> String {
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
+
+/// A path, or nothing.
+fn file(text: &str) -> Option<PathBuf> {
+    Some(PathBuf::from(text)).filter(|_| !text.is_empty())
+}
+
+fn show_file(file: &Option<PathBuf>) -> String {
+    file.as_ref().map_or_else(String::new, |file| file.display().to_string())
+}
 
 /// `Group FORM name [field] reader, shower; "help"`.
 macro_rules! keys {
@@ -194,6 +208,41 @@ keys! {
         "Make candles and indicators of trades; in a file also `[pipeline] enabled`"
     Systems "true|false" metrics_compat_names [config.metrics_compat_names] text::switch, ToString::to_string;
         "Show metrics under the names of older dashboards as well"
+
+    Pipeline "TIME" pipeline_grace [config.pipeline.grace] |t| span(t, 0, 60), show_span;
+        "How much older than the newest trade a trade may be and still count; candles are final that much later"
+    Pipeline "TIME" pipeline_update_interval [config.pipeline.update_interval] |t| span(t, 10, 60), show_span;
+        "Time between two updates of a running candle"
+    Pipeline "TIME" pipeline_quiet_close [config.pipeline.quiet_close] |t| span(t, 0, 3_600), show_span;
+        "Close the last candles of a symbol that is silent for so long; 0s: never"
+    Pipeline "TIME" pipeline_ahead_max [config.pipeline.ahead_max] |t| span(t, 0, 3_600), show_span;
+        "How far ahead of this clock the time of a trade may lie"
+    Pipeline "COUNT" pipeline_symbols_max [config.pipeline.symbols_max] |t| count(t, 1..=4_096), ToString::to_string;
+        "Symbols that have candles; trades of further ones are left out"
+    Pipeline "COUNT" pipeline_candles_kept [config.pipeline.candles_kept] |t| count(t, 1..=100_000), ToString::to_string;
+        "Candles per symbol and interval in memory, about 120 bytes each"
+    Pipeline "true|false" pipeline_indicators [config.pipeline.has_indicators] text::switch, ToString::to_string;
+        "Calculate indicators of candles"
+    Pipeline "FILE" alerts_rules [config.alerts_rules] |t| Ok(file(t)), show_file;
+        "Rules of the alert engine, instead of the built-in ones"
+    Pipeline "COUNT" alerts_subjects_max [config.alerts.subjects_max] |t| count(t, 1..=65_536), ToString::to_string;
+        "Topics that rules watch at most; further ones are passed over"
+    Pipeline "COUNT" alerts_recent_max [config.alerts.recent_max] |t| count(t, 1..=100_000), ToString::to_string;
+        "Newest alerts that are kept in memory"
+    Pipeline "URL" webhook_url [config.webhook.url] |t| Ok(t.to_owned()), Clone::clone;
+        "Send alerts to this http:// or https:// address"
+    Pipeline "SECRET" webhook_secret [config.webhook.secret] |t| Ok(Some(t.to_owned()).filter(|_| !t.is_empty())), |s: &Option<String>| s.clone().unwrap_or_default();
+        "Key that alerts sent to webhook_url are signed with"
+    Pipeline "COUNT" webhook_queue_max [config.webhook.queue_max] |t| count(t, 1..=65_536), ToString::to_string;
+        "Alerts that wait for the receiver at most; a further one is dropped"
+    Pipeline "COUNT" webhook_attempts_max [config.webhook.attempts_max] |t| count(t, 1..=100), ToString::to_string;
+        "Tries of one alert at most, the first included"
+    Pipeline "TIME" webhook_timeout [config.webhook.timeout] |t| span(t, 100, 60), show_span;
+        "How long one try may take"
+    Pipeline "TIME" webhook_backoff_min [config.webhook.backoff_min] |t| span(t, 1, 60), show_span;
+        "Wait before the second try; it doubles with every further one"
+    Pipeline "TIME" webhook_backoff_max [config.webhook.backoff_max] |t| span(t, 1, 3_600), show_span;
+        "The longest wait between two tries"
 
     Publishing "off|loopback|token" publish [publish] PublishMode::parse, |m: &PublishMode| m.word().to_owned();
         "Who may POST events to /v1/publish"
@@ -261,7 +310,7 @@ keys! {
 
     Process "TIME" drain_timeout [config.drain_timeout] |t| span(t, 0, 600), show_span;
         "How long a stopping server lets clients take what is under way"
-    Process "FILE" ports_file [ports_file] |t| Ok(Some(PathBuf::from(t)).filter(|_| !t.is_empty())), |f: &Option<PathBuf>| f.as_ref().map_or_else(String::new, |f| f.display().to_string());
+    Process "FILE" ports_file [ports_file] |t| Ok(file(t)), show_file;
         "Write the addresses listened on to this file, as JSON"
     Process "text|json" log_format [log_format] LogFormat::parse, |f: &LogFormat| f.word().to_owned();
         "Form of the log on stderr"

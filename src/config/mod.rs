@@ -16,6 +16,7 @@ pub use settings::{LogFormat, Settings};
 use crate::error::Error;
 use crate::feeds::Options as FeedOptions;
 use crate::http::PublishAccess;
+use crate::pipeline::{self, AlertOptions, WebhookOptions};
 use crate::shard::Coalesce;
 use crate::source::replay::{Feed, Speed};
 use std::collections::BTreeMap;
@@ -77,6 +78,14 @@ pub struct Config {
     pub chain_enabled: bool,
     /// Whether candles and indicators are made of trades (true).
     pub pipeline_enabled: bool,
+    /// How candles and indicators are made.
+    pub pipeline: pipeline::Options,
+    /// A file with the rules of the alert engine; `None`: the built-in ones.
+    pub alerts_rules: Option<PathBuf>,
+    /// Limits of the alert engine, which runs with the pipeline.
+    pub alerts: AlertOptions,
+    /// Where alerts are sent (nowhere).
+    pub webhook: WebhookOptions,
     /// Whether metrics also have the names of older dashboards (true).
     pub metrics_compat_names: bool,
     /// Clients that must be subscribed before the source starts (0: it starts at once).
@@ -163,6 +172,10 @@ impl Default for Config {
             hub_enabled: true,
             chain_enabled: true,
             pipeline_enabled: true,
+            pipeline: pipeline::Options::default(),
+            alerts_rules: None,
+            alerts: AlertOptions::default(),
+            webhook: WebhookOptions::default(),
             metrics_compat_names: true,
             start_at_clients: 0,
             publish: PublishAccess::Off,
@@ -222,6 +235,17 @@ impl Config {
                 text::show_duration(self.ping_interval),
                 text::show_duration(self.silence_max),
             ));
+        }
+        if self.webhook.backoff_min > self.webhook.backoff_max {
+            return refuse(format!(
+                "webhook_backoff_min = {} must not be longer than webhook_backoff_max = {}",
+                text::show_duration(self.webhook.backoff_min),
+                text::show_duration(self.webhook.backoff_max),
+            ));
+        }
+        // The message does not repeat the URL: receivers keep tokens in it.
+        if self.webhook.is_on() {
+            self.webhook.check()?;
         }
         if self.v1_message_bytes_max > self.message_bytes_max {
             return refuse(format!(

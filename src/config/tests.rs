@@ -150,6 +150,80 @@ proptest::proptest! {
 }
 
 #[test]
+fn s54_limits_of_pipeline_alerts_and_webhook_hold_one_step_around_their_ends() {
+    // Just inside, at, and just outside of either end; a number has no place below 0.
+    let limits: [(&str, [&str; 4], &[&str]); 14] = [
+        ("pipeline_grace", ["0ms", "1ms", "59999ms", "60s"], &["60001ms"]),
+        ("pipeline_update_interval", ["10ms", "11ms", "59999ms", "60s"], &["9ms", "60001ms"]),
+        ("pipeline_quiet_close", ["0ms", "1ms", "3599s", "60m"], &["3601s"]),
+        ("pipeline_ahead_max", ["0ms", "1ms", "3599s", "60m"], &["3601s"]),
+        ("pipeline_symbols_max", ["1", "2", "4095", "4096"], &["0", "4097"]),
+        ("pipeline_candles_kept", ["1", "2", "99999", "100000"], &["0", "100001"]),
+        ("alerts_subjects_max", ["1", "2", "65535", "65536"], &["0", "65537"]),
+        ("alerts_recent_max", ["1", "2", "99999", "100000"], &["0", "100001"]),
+        ("webhook_queue_max", ["1", "2", "65535", "65536"], &["0", "65537"]),
+        ("webhook_attempts_max", ["1", "2", "99", "100"], &["0", "101"]),
+        ("webhook_timeout", ["100ms", "101ms", "59999ms", "60s"], &["99ms", "60001ms"]),
+        ("webhook_backoff_min", ["1ms", "2ms", "59999ms", "60s"], &["999us", "60001ms"]),
+        ("webhook_backoff_max", ["1ms", "2ms", "3599s", "60m"], &["999us", "3601s"]),
+        ("pipeline_indicators", ["true", "false", "true", "false"], &["", "on", "1"]),
+    ];
+    for (name, inside, outside) in limits {
+        for text in inside {
+            assert!(from_flag(name, text).is_ok(), "{name} {text}");
+        }
+        for text in outside {
+            assert!(from_flag(name, text).is_err(), "{name} {text}");
+        }
+    }
+}
+
+#[test]
+fn s54_a_table_of_the_file_sets_what_its_part_is_told() {
+    let written = "[pipeline]\ngrace = \"2s\"\nindicators = false\n[alerts]\nrules = \"my.toml\"\nrecent_max = 7\n\
+        [webhook]\nurl = \"https://host/hook\"\nsecret = \"k\"\nattempts_max = 3";
+    let config = from_toml(written).unwrap().finish().unwrap().config;
+    assert_eq!(config.pipeline.grace, Duration::from_secs(2));
+    assert!(!config.pipeline.has_indicators);
+    assert_eq!(config.alerts_rules, Some(PathBuf::from("my.toml")));
+    assert_eq!(config.alerts.recent_max, 7);
+    assert_eq!(
+        (&*config.webhook.url, config.webhook.secret.as_deref()),
+        ("https://host/hook", Some("k"))
+    );
+    assert_eq!(config.webhook.attempts_max, 3);
+    assert_eq!(Config::default().alerts_rules, None);
+    assert!(!Config::default().webhook.is_on());
+}
+
+#[test]
+fn neither_the_webhooks_secret_nor_its_address_is_ever_shown() {
+    let settings =
+        from_toml("webhook_url = \"https://host/t0ken\"\nwebhook_secret = \"s3cret\"").unwrap();
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("s3cret") && !shown.contains("t0ken"), "{shown}");
+    let message = from_toml("webhook_secret = [1, \"s3cret\"]").unwrap_err();
+    assert!(!message.contains("s3cret"), "{message}");
+    for url in ["ftp://host/t0ken", "t0ken", "http:///t0ken"] {
+        let settings = from_flag("webhook_url", url).unwrap();
+        let error = settings.finish().unwrap_err();
+        assert_eq!(error.exit_code(), 78);
+        let message = error.to_string();
+        assert!(message.contains("webhook_url") && message.contains("https://"), "{message}");
+        assert!(!message.contains("t0ken"), "{message}");
+    }
+}
+
+#[test]
+fn the_webhooks_longest_wait_is_not_shorter_than_its_first() {
+    for (longest, is_valid) in [("999ms", false), ("1000ms", true), ("1001ms", true)] {
+        let mut settings = from_flag("webhook_backoff_min", "1s").unwrap();
+        settings.apply_flag(key("webhook_backoff_max"), longest).unwrap();
+        assert_eq!(settings.finish().is_ok(), is_valid, "{longest}");
+    }
+}
+
+#[test]
 fn addresses_without_a_host_stay_on_loopback() {
     let loopback: SocketAddr = "127.0.0.1:9100".parse().unwrap();
     for text in ["9100", ":9100", "localhost:9100", "127.0.0.1:9100"] {

@@ -71,7 +71,7 @@ impl Builder {
         self.config.validate()?;
         let mut sources = self.sources;
         let topics = Arc::new(Topics::new());
-        let systems = Arc::new(Systems::new(&self.config, &topics)?);
+        let systems = Arc::new(Systems::new(&self.config, &topics, &self.clock)?);
         let Configured { sources: configured, report, feeds } =
             configured_source(&self.config, &systems)?;
         sources.extend(configured);
@@ -102,9 +102,7 @@ impl Builder {
         let counters = Arc::new(DoorCounters(engine.parts.telemetry.clone()));
         engine.edge =
             Some(Edge::start(listeners, place, options, counters).map_err(runtime("edge"))?);
-        if let Some(pipeline) =
-            engine.parts.systems.pipeline(&engine.parts.encoder, &engine.parts.telemetry, feeds)
-        {
+        if let Some(pipeline) = engine.parts.systems.pipeline(&engine.parts, feeds) {
             sources.push(Box::new(pipeline));
         }
         engine.sources.push(keep_figures(&engine.parts)?);

@@ -4,6 +4,7 @@
 //! shards, edge and sources. [`Engine::drain`] goes the other way round: sources stop, every client is told and
 //! closed with 1001, then the threads end. An embedding program publishes through [`Engine::publisher`].
 
+mod alerting;
 mod builder;
 mod feeds;
 mod gate;
@@ -230,6 +231,7 @@ impl Engine {
         while self.connected() > 0 && start.elapsed() < timeout {
             std::thread::sleep(LOOK_AGAIN);
         }
+        self.parts.systems.finish_alerts(timeout.saturating_sub(start.elapsed()));
         Drained { clients, dropped: self.connected() }
     }
 
@@ -257,6 +259,7 @@ impl Drop for Engine {
         for source in self.sources.drain(..) {
             let _ = source.join();
         }
+        self.parts.systems.finish_alerts(Duration::ZERO);
         self.parts.streams.drain(session::reconnect_window_ms(self.connected()));
         if let Some(edge) = self.edge.take() {
             edge.stop();

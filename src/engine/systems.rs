@@ -8,19 +8,22 @@
 //!
 //! A system that is off answers `not_available`. Never: an event passes through here.
 
+use super::Parts;
+use super::alerting::{self, Outbox};
 use crate::api::Route;
+use crate::clock::Clock;
 use crate::config::{Config, SourceChoice};
 use crate::encode::{Encoder, Missed, Tap};
 use crate::error::Error;
 use crate::event::{Pattern, Topics};
 use crate::pipeline::alerts::{self, Alerts, Rules};
-use crate::pipeline::{self, EngineFigures, Feeds, History, Pipeline};
+use crate::pipeline::{self, Feeds, History, Pipeline};
 use crate::simulation::chain::{self, Live};
 use crate::simulation::hub::{self, Board};
 use crate::simulation::{self, Contestant, Simulation};
 use crate::source::Stop;
 use crate::sync::Arc;
-use crate::telemetry::{self, PerformanceMetrics, ShardCounter, Telemetry};
+use crate::telemetry::{self, PerformanceMetrics, Telemetry};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +47,9 @@ pub(crate) struct Systems {
     alert_board: Option<Arc<alerts::Board>>,
     /// What the rules of the alert engine are about.
     watched: Vec<Pattern>,
+    /// Where alerts are sent.
+    outbox: Outbox,
+    options: pipeline::Options,
     figures: Arc<telemetry::Systems>,
     has_compat_names: bool,
 }
@@ -52,8 +58,8 @@ impl Systems {
     /// The systems that `config` asks for; none of them runs yet.
     ///
     /// # Errors
-    /// Rules for alerts that cannot be read, or that name what is not there.
-    pub(super) fn new(config: &Config, topics: &Topics) -> Result<Self, Error> {
+    /// Rules for alerts that cannot be read, or that name what is not there; a webhook that cannot be started.
+    pub(super) fn new(config: &Config, topics: &Topics, clock: &Clock) -> Result<Self, Error> {
         let options = telemetry::Options {
             has_compat_names: config.metrics_compat_names,
             ..telemetry::Options::default()
@@ -73,17 +79,21 @@ impl Systems {
         }
         let board = || Board::new(&hub::Options::default(), Arc::new(PerformanceMetrics::new()));
         let candles = || {
-            let history = History::new(&pipeline::Options::default(), None);
+            let history = History::new(&config.pipeline, None);
             (history, Arc::new(pipeline::Metrics::new()))
         };
-        let rules = Rules::defaults();
+        let rules = alerting::rules(config)?;
         let watched = rules.topics();
-        let alerts =
-            if config.pipeline_enabled { Some(alert_engine(rules, topics)?) } else { None };
+        let alerts = config
+            .pipeline_enabled
+            .then(|| alert_engine(rules, topics, config.alerts))
+            .transpose()?;
         Ok(Self {
             alert_board: alerts.as_ref().map(|alerts| alerts.board().clone()),
             alerts: Mutex::new(alerts),
             watched,
+            outbox: Outbox::start(config, clock)?,
+            options: config.pipeline.clone(),
             board: config.hub_enabled.then(board),
             live: Live::new(),
             has_chain: config.chain_enabled,
@@ -133,16 +143,12 @@ impl Systems {
                 collectors.extend(alerts.metrics().compat_collectors());
             }
         }
+        collectors.extend(self.outbox.collectors());
         collectors.into_iter().try_for_each(|collector| telemetry.register(collector))
     }
 
     /// The pipeline over a tap of its own, if it runs; it reads feeds with `feeds`.
-    pub(super) fn pipeline(
-        &self,
-        encoder: &Encoder,
-        telemetry: &Arc<Telemetry>,
-        feeds: Option<Feeds>,
-    ) -> Option<Pipeline> {
+    pub(super) fn pipeline(&self, parts: &Parts, feeds: Option<Feeds>) -> Option<Pipeline> {
         let (history, metrics) = self.candles.as_ref()?;
         let alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let own = Pipeline::TOPICS.map(|text| Pattern::parse(text).expect("a pattern"));
@@ -150,18 +156,22 @@ impl Systems {
         if feeds.is_some() {
             patterns.extend(Feeds::topics().map(|text| Pattern::parse(&text).expect("a pattern")));
         }
-        let tap = encoder.tap(patterns, TAP_CAPACITY);
-        let telemetry = telemetry.clone();
-        let engine = EngineFigures(Box::new(move || {
-            // Exact up to 2^53 connections.
-            vec![("active_connections", telemetry.sum(ShardCounter::Connections) as f64)]
-        }));
-        let options = pipeline::Options::default();
-        let mut pipeline = Pipeline::new(&options, tap, history.clone(), metrics.clone());
+        let tap = parts.encoder.tap(patterns, TAP_CAPACITY);
+        let mut pipeline = Pipeline::new(&self.options, tap, history.clone(), metrics.clone());
         if let Some(feeds) = feeds {
             pipeline = pipeline.reading(feeds);
         }
-        Some(pipeline.watched_by(alerts, engine))
+        Some(pipeline.watched_by(alerts, alerting::figures(parts), self.outbox.webhook()))
+    }
+
+    /// Delivers the alerts that still wait for the webhook, for `patience` at most. Once the pipeline has ended.
+    pub(super) fn finish_alerts(&self, patience: Duration) {
+        self.outbox.finish(patience);
+    }
+
+    /// The figures of the arena and of the API.
+    pub(super) fn figures(&self) -> &Arc<telemetry::Systems> {
+        &self.figures
     }
 
     /// What keeps the arena's figures up to date: to be run on a thread of its own, until `stop`.
@@ -182,8 +192,8 @@ impl Systems {
     }
 }
 
-fn alert_engine(rules: Rules, topics: &Topics) -> Result<Alerts, Error> {
-    let mut alerts = Alerts::new(rules, topics, alerts::Options::default())
+fn alert_engine(rules: Rules, topics: &Topics, options: alerts::Options) -> Result<Alerts, Error> {
+    let mut alerts = Alerts::new(rules, topics, options)
         .map_err(|error| Error::Runtime(format!("topic alert: {error:?}")))?;
     for contestant in Contestant::defaults() {
         alerts.set_start_capital(&contestant.name.slug, contestant.capital);

@@ -8,7 +8,7 @@ use super::{Interval, Payload};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use std::sync::Arc;
 
-/// Indicators after a final candle: the payload of `indicator:<symbol>`. All numbers are finite.
+/// Indicators after a final candle: the payload of `indicator:<symbol>:<interval>`. All numbers are finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Indicator {
     /// As the feed names it: `BTCUSDT`.

@@ -225,7 +225,7 @@ fn kind(name: &str) -> &str {
 fn default_class(name: &str) -> Class {
     let segments: Vec<&str> = name.splitn(4, ':').collect();
     match segments[..] {
-        ["market" | "agent" | "indicator" | "book", _] | ["hub"] => Class::State,
+        ["market" | "agent" | "book", _] | ["indicator", _, _] | ["hub"] => Class::State,
         ["chain", "tps" | "network" | "validator"] => Class::State,
         [feed, "quote", _] if !OWN.contains(&feed) => Class::State,
         _ => Class::Event,

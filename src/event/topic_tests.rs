@@ -13,7 +13,7 @@ fn a_name_decides_the_type_and_the_default_class() {
         ("chain:tps", "chain:tps", Class::State),
         ("chain:network", "chain:network", Class::State),
         ("chain:validator", "chain:validator", Class::State),
-        ("indicator:BTC-USD", "indicator", Class::State),
+        ("indicator:BTC-USD:1m", "indicator", Class::State),
         ("book:BTC-USD", "book", Class::State),
         ("binance:quote:BTCUSDT", "quote", Class::State),
         ("trade:momentum", "trade", Class::Event),

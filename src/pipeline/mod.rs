@@ -21,6 +21,7 @@ mod history;
 mod metrics;
 mod outlet;
 
+pub use alerts::{Options as AlertOptions, WebhookOptions};
 pub use calculator::{Calculator, RSI_WINDOW, WINDOW};
 pub use collector::{Collector, LeftOut};
 pub use feeds::{Feeds, TradeListener};
@@ -31,7 +32,7 @@ use crate::encode::{Missed, Publisher, Tap};
 use crate::event::{Body, Candle, Event, Side, Tick, Topics, Trade};
 use crate::ring::Full;
 use crate::source::{Source, SourceContext, SourceError, Stop};
-use alerts::Alerts;
+use alerts::{Alerts, Webhook};
 use outlet::Outlet;
 use rust_decimal::Decimal;
 use std::fmt;
@@ -97,7 +98,34 @@ pub struct Pipeline {
 struct Watch {
     alerts: Alerts,
     engine: EngineFigures,
+    webhook: Option<Arc<Webhook>>,
     due_us: u64,
+}
+
+impl Watch {
+    /// Shows the alert engine an event.
+    fn observe(&mut self, event: &Event, topics: &Topics, now_us: u64, out: &mut Vec<Event>) {
+        let told = out.len();
+        self.alerts.observe(event, &topics.info(event.topic).name, now_us, out);
+        self.send(&out[told..]);
+    }
+
+    /// Shows the alert engine the engine around it and the time.
+    fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
+        if now_us >= self.due_us {
+            self.due_us = now_us.saturating_add(WATCH_US);
+            let told = out.len();
+            self.alerts.observe_engine(&(self.engine.0)(), now_us, out);
+            self.alerts.tick(now_us, out);
+            self.send(&out[told..]);
+        }
+    }
+
+    fn send(&self, told: &[Event]) {
+        if let Some(webhook) = &self.webhook {
+            webhook.send_alerts(told);
+        }
+    }
 }
 
 impl Pipeline {
@@ -126,10 +154,16 @@ impl Pipeline {
         self
     }
 
-    /// With the alert engine, whose rules' topics the tap has as well; `engine` is asked about once a second.
+    /// With the alert engine, whose rules' topics the tap has as well; `engine` is asked about once a second, and what
+    /// is told is handed to `webhook` too.
     #[must_use]
-    pub fn watched_by(self, alerts: Alerts, engine: EngineFigures) -> Self {
-        Self { watch: Some(Watch { alerts, engine, due_us: 0 }), ..self }
+    pub fn watched_by(
+        self,
+        alerts: Alerts,
+        engine: EngineFigures,
+        webhook: Option<Arc<Webhook>>,
+    ) -> Self {
+        Self { watch: Some(Watch { alerts, engine, webhook, due_us: 0 }), ..self }
     }
 
     /// Reads a batch from the tap; returns whether it was empty before the batch was full.
@@ -139,8 +173,7 @@ impl Pipeline {
                 Ok(Some(tapped)) => {
                     self.stages.event(&tapped.event, now_us, topics, out);
                     if let Some(watch) = &mut self.watch {
-                        let topic = &topics.info(tapped.event.topic).name;
-                        watch.alerts.observe(&tapped.event, topic, now_us, out);
+                        watch.observe(&tapped.event, topics, now_us, out);
                     }
                 }
                 Ok(None) => {
@@ -159,12 +192,8 @@ impl Pipeline {
 
     fn step(&mut self, now_us: u64, topics: &Topics, out: &mut Vec<Event>) {
         self.stages.step(now_us, topics, out);
-        if let Some(Watch { alerts, engine, due_us }) = &mut self.watch
-            && now_us >= *due_us
-        {
-            *due_us = now_us + WATCH_US;
-            alerts.observe_engine(&(engine.0)(), now_us, out);
-            alerts.tick(now_us, out);
+        if let Some(watch) = &mut self.watch {
+            watch.step(now_us, out);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Candles and indicators on their way out: each under its topic, stamped with our time.
 //!
-//! A symbol's four topics are registered when its first candle comes. Characters of a symbol that no topic may have
+//! A symbol's six topics are registered when its first candle comes. Characters of a symbol that no topic may have
 //! become `-`; the payload keeps the symbol as the feed names it.
 
 use crate::event::{
@@ -21,7 +21,8 @@ pub(super) struct Outlet {
 struct SymbolTopics {
     /// By interval.
     candles: [Topic; 3],
-    indicator: Topic,
+    /// By interval too, so that each has a last value of its own.
+    indicators: [Topic; 3],
 }
 
 impl Outlet {
@@ -45,7 +46,7 @@ impl Outlet {
         out: &mut Vec<Event>,
     ) {
         if let Some(of_symbol) = self.topics(&indicator.symbol, topics) {
-            out.push(event(of_symbol.indicator, now_us, indicator));
+            out.push(event(of_symbol.indicators[indicator.interval.index()], now_us, indicator));
         }
     }
 
@@ -72,14 +73,14 @@ pub(super) fn segment(symbol: &str) -> String {
 
 fn register(symbol: &str, topics: &Topics) -> Result<SymbolTopics, TopicError> {
     let segment = segment(symbol);
-    let candle = |interval: Interval| {
-        topics.register(&format!("candle:{segment}:{}", interval.word()), None)
+    let by_interval = |kind: &str| {
+        let topic = |interval: Interval| {
+            topics.register(&format!("{kind}:{segment}:{}", interval.word()), None)
+        };
+        let [second, ten_seconds, minute] = Interval::ALL.map(topic);
+        Ok([second?, ten_seconds?, minute?])
     };
-    let [second, ten_seconds, minute] = Interval::ALL.map(candle);
-    Ok(SymbolTopics {
-        candles: [second?, ten_seconds?, minute?],
-        indicator: topics.register(&format!("indicator:{segment}"), None)?,
-    })
+    Ok(SymbolTopics { candles: by_interval("candle")?, indicators: by_interval("indicator")? })
 }
 
 #[cfg(test)]
@@ -97,16 +98,21 @@ mod tests {
             assert_eq!(topics.info(topic).class, Class::Event);
             assert_eq!(&*topics.info(topic).kind, "candle");
         }
-        let indicator = topics.info(of_symbol.indicator);
-        assert_eq!((&*indicator.name, indicator.class), ("indicator:XBT-USD", Class::State));
+        let names = of_symbol.indicators.map(|topic| &*topics.info(topic).name);
+        let expected = ["indicator:XBT-USD:1s", "indicator:XBT-USD:10s", "indicator:XBT-USD:1m"];
+        assert_eq!(names, expected);
+        for topic in of_symbol.indicators {
+            assert_eq!(topics.info(topic).class, Class::State);
+            assert_eq!(&*topics.info(topic).kind, "indicator");
+        }
     }
 
     #[test]
     fn a_symbol_that_is_too_long_has_no_topics() {
         let register = |length: usize| register(&"X".repeat(length), &Topics::new());
-        for (length, fits) in [(116, true), (117, true), (118, false)] {
+        for (length, fits) in [(113, true), (114, true), (115, false)] {
             assert_eq!(register(length).is_ok(), fits, "{length}");
         }
-        assert_eq!(register(118).map(|_| ()), Err(TopicError::BadName));
+        assert_eq!(register(115).map(|_| ()), Err(TopicError::BadName));
     }
 }

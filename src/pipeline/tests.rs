@@ -164,8 +164,9 @@ fn s62_a_trade_becomes_a_candle_and_that_an_indicator_in_the_stream() {
         }
     }
     let (second, minute) = ("candle:BTC-USD:1s", "candle:BTC-USD:1m");
-    let indicator = "indicator:BTC-USD";
-    let expected = [second, indicator, "candle:BTC-USD:10s", indicator, minute, indicator];
+    let indicators = ["1s", "10s", "1m"].map(|interval| format!("indicator:BTC-USD:{interval}"));
+    let [of_second, of_ten, of_minute] = indicators.each_ref().map(|name| &**name);
+    let expected = [second, of_second, "candle:BTC-USD:10s", of_ten, minute, of_minute];
     assert_eq!(finals, expected);
     world.stop.stop();
     assert!(thread.join().expect("no panic").is_ok());

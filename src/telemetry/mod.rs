@@ -23,7 +23,7 @@ mod tests;
 pub use agents::{AGENTS_MAX, AgentRow, Agents};
 pub use latency::LatencyRecorder;
 pub use performance::{Context, Measure, PerformanceMetrics};
-pub use systems::{Lookup, Options, Systems};
+pub use systems::{ApiTotals, Lookup, Options, Systems};
 pub use table::{Description, EngineCounter, Kind, ShardCounter, Unit};
 
 use crate::clock::Clock;
@@ -177,6 +177,15 @@ impl Telemetry {
     #[must_use]
     pub fn sum(&self, counter: ShardCounter) -> u64 {
         (0..self.shards()).map(|shard| self.cells.shard_value(shard, counter)).sum()
+    }
+
+    /// The 99th percentile of delivery latency over the last 30 to 60 seconds, from publish to written; none when nothing
+    /// was delivered in them. As costly as a scrape's part of it, some ten microseconds; waits for at most one flush.
+    #[must_use]
+    pub fn delivery_latency_p99(&self) -> Option<Duration> {
+        let quantiles_us = self.cells.latency.snapshot().quantiles_us?;
+        let p99 = latency::QUANTILES.iter().position(|quantile| *quantile == 0.99)?;
+        Some(Duration::from_micros(quantiles_us[p99]))
     }
 
     /// Sets the function that reads what only the engine can read. It runs at every scrape, on the scraper's thread.

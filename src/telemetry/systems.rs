@@ -143,6 +143,19 @@ impl Systems {
         self.requests.add(1);
     }
 
+    /// What the API and its cache have done so far.
+    #[must_use]
+    pub fn api(&self) -> ApiTotals {
+        let totals = self.totals();
+        ApiTotals {
+            requests: totals.requests,
+            errors: totals.errors,
+            success_rate: totals.success_rate,
+            cache_lookups: totals.cache_hits + totals.cache_misses,
+            cache_hit_rate: totals.cache_hit_rate,
+        }
+    }
+
     fn observe_price(&self, market: &Market, time_us: u64) {
         if self.set_price(&market.symbol, dollars(market.price)) {
             self.last_price_us.raise_to(time_us);
@@ -208,6 +221,21 @@ pub enum Lookup {
     Hit,
     /// It was not.
     Miss,
+}
+
+/// What the API and its cache have done, since the start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ApiTotals {
+    /// Requests answered.
+    pub requests: u64,
+    /// Of them, those answered with 500 or above.
+    pub errors: u64,
+    /// The share of the others, 0 to 1; 1 before the first request.
+    pub success_rate: f64,
+    /// Look-ups in the cache.
+    pub cache_lookups: u64,
+    /// Of them, the share that found something, 0 to 1; 1 before the first.
+    pub cache_hit_rate: f64,
 }
 
 /// The numbers without labels, at one moment.

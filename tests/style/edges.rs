@@ -43,7 +43,7 @@ const EDGES: &[(&str, &str)] = &[
     (
         "config",
         "error shard(Options Coalesce) session(Options) server(Options) http(Options PublishAccess) \
-         source(Options replay) feeds(Options) simulation(Options) pipeline(Options) store(Options) log(Options) encode(Options) telemetry(Options)",
+         source(Options replay) feeds(Options) simulation(Options) pipeline(Options AlertOptions WebhookOptions) store(Options) log(Options) encode(Options) telemetry(Options)",
     ),
     ("engine", "*"),
     ("main", "engine config client simulation error clock telemetry cli"),

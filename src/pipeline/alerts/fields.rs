@@ -10,7 +10,7 @@ use crate::event::{Agent, Body, Event, Market, Status};
 use serde_json::Value;
 
 /// Fields of a kind at most.
-const FIELDS_MAX: usize = 12;
+const FIELDS_MAX: usize = 20;
 
 /// The subject of the engine's own numbers; the others are topics.
 pub const ENGINE: &str = "engine";
@@ -22,7 +22,7 @@ pub(super) struct Kind {
     pub(super) prefix: &'static str,
     /// Its fields.
     pub(super) fields: &'static [&'static str],
-    /// Whether its events come at several intervals, between which a rule has to choose.
+    /// Whether its topics end in an interval, between which a rule has to choose.
     pub(super) has_intervals: bool,
 }
 
@@ -43,17 +43,27 @@ pub(super) const KINDS: [Kind; 4] = [
 ];
 
 /// The engine's own numbers, as [`observe_engine`](super::Alerts::observe_engine) takes them.
-pub const ENGINE_FIELDS: [&str; 10] = [
+pub const ENGINE_FIELDS: [&str; 20] = [
     "active_connections",
     "api_errors_total",
     "api_requests_total",
     "cache_hit_rate",
     "cache_lookups_total",
+    "deliveries_total",
+    "delivery_latency_p99_ms",
     "events_missed_total",
     "events_refused_total",
+    "events_total",
+    "evictions_total",
+    "gap_events_total",
+    "gaps_total",
     "http_errors_total",
+    "laggard_share",
+    "laggards",
     "request_success_rate",
+    "ring_depth_share",
     "store_free_ratio",
+    "subscribed_connections",
 ];
 
 /// The intervals of indicators.
@@ -92,24 +102,24 @@ impl Kind {
     }
 }
 
-/// The numbers in the body of an event of this kind, and the interval they are of if it says so. `start_capital` is what
-/// an agent's capital is held against. `scratch` is overwritten.
+/// The numbers in the body of an event of this kind. `start_capital` is what an agent's capital is held against. `scratch`
+/// is overwritten.
 pub(super) fn read(
     kind: &Kind,
     event: &Event,
     start_capital: f64,
     scratch: &mut Vec<u8>,
-) -> (Readings, Option<&'static str>) {
+) -> Readings {
     match &event.body {
-        Body::Agent(agent) => (of_agent(kind, agent, start_capital), None),
-        Body::Market(Market { price, .. }) => (kind.named([("price", units(price.0))]), None),
+        Body::Agent(agent) => of_agent(kind, agent, start_capital),
+        Body::Market(Market { price, .. }) => kind.named([("price", units(price.0))]),
         Body::Typed(typed) => {
             scratch.clear();
             typed.0.write_json(scratch);
             of_json(kind, scratch)
         }
         Body::External(json) => of_json(kind, json.bytes()),
-        Body::Trade(_) => (Readings::default(), None),
+        Body::Trade(_) => Readings::default(),
     }
 }
 
@@ -132,9 +142,9 @@ fn of_agent(kind: &Kind, agent: &Agent, start_capital: f64) -> Readings {
 }
 
 /// The fields of a JSON object: numbers, or exact decimals as strings. What is not an object has none.
-fn of_json(kind: &Kind, json: &[u8]) -> (Readings, Option<&'static str>) {
+fn of_json(kind: &Kind, json: &[u8]) -> Readings {
     let Ok(Value::Object(object)) = serde_json::from_slice(json) else {
-        return (Readings::default(), None);
+        return Readings::default();
     };
     let number = |name: &&'static str| {
         let number = match object.get(*name)? {
@@ -144,9 +154,7 @@ fn of_json(kind: &Kind, json: &[u8]) -> (Readings, Option<&'static str>) {
         };
         Some((*name, number?))
     };
-    let interval = object.get("interval").and_then(Value::as_str);
-    let interval = interval.and_then(|word| INTERVALS.into_iter().find(|known| *known == word));
-    (kind.named(kind.fields.iter().filter_map(number)), interval)
+    kind.named(kind.fields.iter().filter_map(number))
 }
 
 #[cfg(test)]
@@ -173,7 +181,7 @@ mod tests {
 
     fn numbers(subject: &str, body: Body, start_capital: f64) -> Vec<(&'static str, f64)> {
         let kind = Kind::of(subject).unwrap();
-        let (readings, _) = read(kind, &event(body), start_capital, &mut Vec::new());
+        let readings = read(kind, &event(body), start_capital, &mut Vec::new());
         let pairs = kind.fields.iter().zip(readings);
         pairs.filter_map(|(name, number)| Some((*name, number?))).collect()
     }
@@ -214,7 +222,7 @@ mod tests {
     fn a_json_object_gives_its_numbers_by_name_and_anything_else_none() {
         let of = |json: &[u8]| {
             let json = Json::parse(json.to_vec().into()).unwrap();
-            numbers("indicator:BTC-USD", Body::External(json), 0.0)
+            numbers("indicator:BTC-USD:1m", Body::External(json), 0.0)
         };
         let some = br#"{"symbol":"BTC-USD","sma_20":41999.5,"ema_20":"42000.25","rsi_14":null,"vwap":true,"return":"inf"}"#;
         assert_eq!(of(some), [("sma_20", 41_999.5), ("ema_20", 42_000.25)]);

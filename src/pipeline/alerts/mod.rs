@@ -195,9 +195,8 @@ impl Alerts {
         {
             subject.start_capital = fields::units(agent.capital.0);
         }
-        let (readings, interval) =
-            fields::read(subject.kind, event, subject.start_capital, &mut self.scratch);
-        self.judge(place, &readings, interval, now_us, out);
+        let readings = fields::read(subject.kind, event, subject.start_capital, &mut self.scratch);
+        self.judge(place, &readings, now_us, out);
     }
 
     /// The engine's own numbers ([`ENGINE_FIELDS`]) at `now_us`; names that are none of them are passed over, and what is
@@ -205,7 +204,7 @@ impl Alerts {
     pub fn observe_engine(&mut self, numbers: &[(&str, f64)], now_us: u64, out: &mut Vec<Event>) {
         let Some(place) = self.subject(ENGINE) else { return };
         let readings = self.subjects[place].kind.named(numbers.iter().copied());
-        self.judge(place, &readings, None, now_us, out);
+        self.judge(place, &readings, now_us, out);
     }
 
     /// Time has come to `now_us`; appends what was waiting for it to `out`. To be called about once a second: waits end
@@ -221,20 +220,11 @@ impl Alerts {
         self.tell(told, now_us, out);
     }
 
-    fn judge(
-        &mut self,
-        place: usize,
-        readings: &Readings,
-        interval: Option<&str>,
-        now_us: u64,
-        out: &mut Vec<Event>,
-    ) {
+    fn judge(&mut self, place: usize, readings: &Readings, now_us: u64, out: &mut Vec<Event>) {
         let mut told = std::mem::take(&mut self.told);
         for watch in &mut self.subjects[place].watches {
             let (number, rule) = (watch.rule, &self.rules.0[watch.rule]);
-            if rule.interval.is_none() || rule.interval == interval {
-                watch.observe(rule, readings, now_us, &mut |one| told.push((place, number, one)));
-            }
+            watch.observe(rule, readings, now_us, &mut |one| told.push((place, number, one)));
         }
         self.tell(told, now_us, out);
     }
@@ -295,7 +285,7 @@ impl Alerts {
         }
         let kind = Kind::of(name)?;
         let rules = self.rules.0.iter().enumerate();
-        let watches = rules.filter(|(_, rule)| rule.kind == kind && rule.subject.matches(name));
+        let watches = rules.filter(|(_, rule)| rule.kind == kind && rule.is_for(name));
         let watches: Vec<Watch> = watches.map(|(number, _)| Watch::new(number)).collect();
         if watches.is_empty() {
             return None;

@@ -7,7 +7,8 @@ use super::phase::Waits;
 use super::rules::{Direction, Measure, RULES_MAX, Rule, Test, Threshold};
 use crate::error::Error;
 use crate::event::{Pattern, Severity};
-use toml::{Table, Value};
+use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table, Value};
 
 /// Longest name of a rule, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -41,7 +42,10 @@ pub(super) fn rules(text: &str, origin: &str) -> Result<Vec<Rule>, Error> {
     let refuse = |message: String| Error::Config(format!("{origin}: {message}"));
     let table: Table = text.parse().map_err(|error| refuse(format!("{error}")))?;
     if let Some(key) = table.keys().find(|key| *key != "rule") {
-        return Err(refuse(format!("unknown key `{key}`; each rule begins with [[rule]]")));
+        let line = line(text, None, key);
+        return Err(refuse(format!(
+            "line {line}: unknown key `{key}`; each rule begins with [[rule]]"
+        )));
     }
     let tables = match table.get("rule") {
         None => &[][..],
@@ -53,7 +57,7 @@ pub(super) fn rules(text: &str, origin: &str) -> Result<Vec<Rule>, Error> {
     }
     let mut rules: Vec<Rule> = Vec::with_capacity(tables.len());
     for (at, value) in tables.iter().enumerate() {
-        let written = Written::new(at, value).map_err(refuse)?;
+        let written = Written::new(at, value, text).map_err(refuse)?;
         let rule = written.rule().map_err(|message| refuse(written.told(&message)))?;
         if rules.iter().any(|other| other.name == rule.name) {
             let message = format!("name = \"{}\" is taken by an earlier rule", rule.name);
@@ -69,21 +73,25 @@ struct Written<'a> {
     /// From 1.
     number: usize,
     table: &'a Table,
+    /// All of the file.
+    text: &'a str,
 }
 
 impl<'a> Written<'a> {
-    fn new(at: usize, value: &'a Value) -> Result<Self, String> {
+    fn new(at: usize, value: &'a Value, text: &'a str) -> Result<Self, String> {
         let number = at + 1;
         let table = value.as_table();
         let table = table.ok_or_else(|| format!("rule {number} = {value} is not a table"))?;
-        Ok(Self { number, table })
+        Ok(Self { number, table, text })
     }
 
-    /// `message`, with which rule it is about.
+    /// `message`, with which rule it is about and where that is. It begins with the key that is wrong.
     fn told(&self, message: &str) -> String {
+        let key = message.split([' ', '.']).next().unwrap_or_default();
+        let line = line(self.text, Some(self.number - 1), key);
         match self.table.get("name").and_then(Value::as_str) {
-            Some(name) => format!("rule {} ({name:?}): {message}", self.number),
-            None => format!("rule {}: {message}", self.number),
+            Some(name) => format!("line {line}: rule {} ({name:?}): {message}", self.number),
+            None => format!("line {line}: rule {}: {message}", self.number),
         }
     }
 
@@ -134,8 +142,12 @@ impl<'a> Written<'a> {
         });
         let allowed = allowed.join(", ");
         let value = self.value("subject", &allowed)?;
-        let found =
-            value.as_str().and_then(|text| Some((Pattern::parse(text).ok()?, Kind::of(text)?)));
+        let found = value.as_str().and_then(|text| {
+            let kind = Kind::of(text)?;
+            // The interval is a key of its own.
+            let is_whole = !kind.has_intervals || text.matches(':').count() == 1;
+            Some((Pattern::parse(text).ok().filter(|_| is_whole)?, kind))
+        });
         found.ok_or_else(|| refused("subject", value, &allowed))
     }
 
@@ -212,6 +224,29 @@ impl<'a> Written<'a> {
             Some(value) => Err(format!("{key} = {value} has no place here: {why}")),
         }
     }
+}
+
+/// In which line of `text`, from 1, `key` stands in the rule at this place, or at the top; where the rule begins if it has
+/// no such key.
+fn line(text: &str, rule: Option<usize>, key: &str) -> usize {
+    let offset = DeTable::parse(text).ok().and_then(|whole| {
+        let Some(rule) = rule else { return start_of(whole.get_ref(), key) };
+        let rules = whole.get_ref().iter().find(|(name, _)| &**name.get_ref() == "rule")?.1;
+        let DeValue::Array(rules) = rules.get_ref() else { return None };
+        let table = rules.get(rule)?;
+        let found = match table.get_ref() {
+            DeValue::Table(inside) => start_of(inside, key),
+            _ => None,
+        };
+        Some(found.unwrap_or(table.span().start))
+    });
+    let before = text.as_bytes().iter().take(offset.unwrap_or(0));
+    before.filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Where a key of a table stands.
+fn start_of(table: &DeTable<'_>, key: &str) -> Option<usize> {
+    table.keys().find(|name| &**name.get_ref() == key).map(Spanned::span).map(|span| span.start)
 }
 
 fn refused(key: &str, value: &Value, allowed: &str) -> String {

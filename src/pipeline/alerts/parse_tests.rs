@@ -76,9 +76,11 @@ fn what_is_wrong_is_told_with_file_rule_key_value_and_what_is_allowed() {
     let fields = "one of capital, capital_ratio, trades, win_rate, scars, resting";
     let number = "a number from -1000000000000000.0 to 1000000000000000.0";
     let wait = "a time from 0s to 24h with its unit, such as \"500ms\" or \"2m\"";
+    // In which line a rule has the key is another test's business.
     let refused = |line: &str, allowed: &str| {
         format!("my.toml: rule 1 (\"low\"): {line} is not allowed; allowed: {allowed}")
     };
+    let refusal = |text: &str| without_line(&refusal(text));
     for (key, line, allowed) in [
         ("severity", "severity = \"bad\"", "one of info, warning, critical"),
         ("severity", "severity = 1", "one of info, warning, critical"),
@@ -107,6 +109,8 @@ fn what_is_wrong_is_told_with_file_rule_key_value_and_what_is_allowed() {
         "subject = \"trade:x\"",
         "subject = \"agent:\"",
         "subject = \"agent:a b\"",
+        "subject = \"indicator:BTC-USD:1m\"",
+        "subject = \"indicator:BTC-USD:*\"",
     ] {
         assert_eq!(refusal(&rule("subject", line)), refused(line, subjects));
     }
@@ -119,6 +123,39 @@ fn what_is_wrong_is_told_with_file_rule_key_value_and_what_is_allowed() {
         let message = format!("{line} is not allowed; allowed: 1 to 64 of a-z, 0-9 and _");
         assert!(refusal(&rule("name", line)).ends_with(&message), "{line}");
     }
+}
+
+/// A message without the words on the line.
+fn without_line(message: &str) -> String {
+    let (before, after) = message.split_once(": line ").expect("a line is named");
+    let (line, rest) = after.split_once(": ").expect("a line is named");
+    assert!(line.parse::<usize>().is_ok_and(|line| line > 0), "{message}");
+    format!("{before}: {rest}")
+}
+
+#[test]
+fn the_line_of_a_wrong_key_is_told_and_of_a_missing_one_that_of_its_rule() {
+    let good = rule("", "");
+    let lines = good.lines().count();
+    let wrong = format!("# é\n{good}\n\n{}", rule("name", "name = \"two\"\nhysteresis = -1"));
+    let at = wrong.lines().position(|line| line == "hysteresis = -1").expect("it is there") + 1;
+    assert!(at > lines + 2);
+    assert!(
+        refusal(&wrong).starts_with(&format!("my.toml: line {at}: rule 2 (\"two\"): hysteresis"))
+    );
+    let missing = format!("{good}\n\n{}", rule("field", "").replace("\"low\"", "\"two\""));
+    let at = missing.lines().skip(1).position(|line| line == "[[rule]]").expect("a second one") + 2;
+    assert!(refusal(&missing).starts_with(&format!("my.toml: line {at}: rule 2 (\"two\"): field")));
+    let inline = "rule = [\n { name = \"a\",\n  severity = 7 }]";
+    assert!(refusal(inline).starts_with("my.toml: line 3: rule 1 (\"a\"): severity = 7"));
+    let condition = rule("only_if", "only_if = { field = \"x\", at_least = 1 }");
+    let at = condition.lines().position(|line| line.starts_with("only_if")).expect("there") + 1;
+    assert!(
+        refusal(&condition).starts_with(&format!("my.toml: line {at}: ")),
+        "{}",
+        refusal(&condition)
+    );
+    assert!(refusal("[[rule]]\nname = ?").contains("line 2"));
 }
 
 #[test]
@@ -149,12 +186,12 @@ fn a_key_without_a_place_is_told_with_why() {
     assert!(refusal(&indicator).contains("interval is missing; allowed: one of 1s, 10s, 1m"));
     let twice = format!("{0}\n{0}", rule("", ""));
     assert_eq!(
-        refusal(&twice),
+        without_line(&refusal(&twice)),
         "my.toml: rule 2 (\"low\"): name = \"low\" is taken by an earlier rule"
     );
     assert_eq!(
-        refusal("rules = 1"),
-        "my.toml: unknown key `rules`; each rule begins with [[rule]]"
+        refusal("\nrules = 1"),
+        "my.toml: line 2: unknown key `rules`; each rule begins with [[rule]]"
     );
     assert_eq!(refusal("rule = 1"), "my.toml: rule = 1 is not a list; write [[rule]]");
     assert_eq!(refusal("rule = [1]"), "my.toml: rule 1 = 1 is not a table");

@@ -29,7 +29,7 @@ pub(super) struct Rule {
     pub(super) subject: Pattern,
     /// Their kind.
     pub(super) kind: &'static Kind,
-    /// Of the events of a kind with intervals: the one it looks at.
+    /// Of a kind whose topics end in an interval: the one it looks at. `subject` is without it.
     pub(super) interval: Option<&'static str>,
     /// Index of the number it looks at.
     pub(super) field: usize,
@@ -123,7 +123,7 @@ impl Rules {
     /// The patterns of the topics that they look at: what a tap for them has to name. Each once.
     #[must_use]
     pub fn topics(&self) -> Vec<Pattern> {
-        let mut patterns: Vec<Pattern> = self.0.iter().map(|rule| rule.subject.clone()).collect();
+        let mut patterns: Vec<Pattern> = self.0.iter().map(Rule::topics).collect();
         patterns.retain(|pattern| pattern.as_str() != super::ENGINE);
         patterns.sort();
         patterns.dedup();
@@ -132,6 +132,24 @@ impl Rules {
 }
 
 impl Rule {
+    /// Whether it is for the subject of that name, which is of its kind.
+    pub(super) fn is_for(&self, name: &str) -> bool {
+        let name = match self.interval {
+            None => Some(name),
+            Some(interval) => name.strip_suffix(interval).and_then(|name| name.strip_suffix(':')),
+        };
+        name.is_some_and(|name| self.subject.matches(name))
+    }
+
+    /// The topics of its subjects; of all symbols those of every interval.
+    fn topics(&self) -> Pattern {
+        let subject = &self.subject;
+        let exact = self.interval.filter(|_| subject.is_exact());
+        let exact = exact.map(|interval| format!("{}:{interval}", subject.as_str()));
+        // A name that is too long with its interval is no topic's.
+        exact.and_then(|text| Pattern::parse(&text).ok()).unwrap_or_else(|| subject.clone())
+    }
+
     /// The number to judge, before it is made a change, and what it is held against; none where one of them is absent
     /// or the rule's condition does not hold.
     pub(super) fn pick(&self, readings: &Readings) -> Option<(f64, f64)> {

@@ -263,7 +263,6 @@ fn s24_every_default_rule_of_the_engine_fires_and_resolves() {
 #[test]
 fn s54_an_indicator_is_judged_at_the_interval_of_the_rule_alone() {
     let mut world = World::new(Rules::defaults());
-    let topic = "indicator:BTC-USD";
     for (at, interval, rsi) in [
         (0.0, "1m", json!(50)),
         (1.0, "1s", json!(90)),
@@ -273,7 +272,8 @@ fn s54_an_indicator_is_judged_at_the_interval_of_the_rule_alone() {
         (5.0, "1m", json!(64)),
         (6.0, "1m", json!(29)),
     ] {
-        world.observe(at, topic, indicator(interval, &rsi));
+        let topic = format!("indicator:BTC-USD:{interval}");
+        world.observe(at, &topic, indicator(interval, &rsi));
     }
     let (over, under) = ("rsi_overbought".to_owned(), "rsi_oversold".to_owned());
     assert_eq!(
@@ -291,7 +291,7 @@ fn s54_a_threshold_may_be_another_number_of_the_same_subject() {
         [(0.0, 10.5, 10.0), (1.0, 9.0, 10.0), (2.0, 10.1, 10.0), (3.0, 10.1, 10.2)]
     {
         let payload = json!({"interval": "1m", "ema_20": ema, "sma_20": sma.to_string()});
-        world.observe(at, "indicator:BTC-USD", json_body(&payload));
+        world.observe(at, "indicator:BTC-USD:1m", json_body(&payload));
     }
     assert_eq!(world.states(), [(2, "firing"), (3, "resolved")]);
     assert_eq!(world.told()[1].alert.threshold, 10.2);

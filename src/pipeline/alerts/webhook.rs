@@ -30,15 +30,18 @@ use sha2::Sha256;
 use std::fmt;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 use ureq::http::Uri;
 use uuid::Uuid;
 
+/// How often an end with a limit looks whether all is delivered.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Where alerts go, and how hard it is tried.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookOptions {
-    /// `http://` or `https://`, with a host.
+    /// `http://` or `https://`, with a host; empty: nowhere.
     pub url: String,
     /// Key of the signature; none: not signed.
     pub secret: Option<String>,
@@ -70,7 +73,13 @@ impl WebhookOptions {
         }
     }
 
-    /// The address that is asked for.
+    /// Whether there is an address to send to.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.url.is_empty()
+    }
+
+    /// Looks at the address.
     ///
     /// # Errors
     /// [`Error::Config`] when it is none; the message does not repeat it.
@@ -85,7 +94,7 @@ impl WebhookOptions {
         });
         uri.ok_or_else(|| {
             let allowed = "http:// or https://, a host, and a path if need be";
-            Error::Config(format!("the URL of the webhook is not one; allowed: {allowed}"))
+            Error::Config(format!("webhook_url is not a URL to send to; allowed: {allowed}"))
         })
     }
 
@@ -96,6 +105,13 @@ impl WebhookOptions {
             .with_max_delay(self.backoff_max)
             .with_max_times(self.attempts_max.saturating_sub(1))
             .with_jitter()
+    }
+}
+
+impl Default for WebhookOptions {
+    /// The defaults, and no receiver.
+    fn default() -> Self {
+        Self::new("")
     }
 }
 
@@ -180,6 +196,17 @@ impl Webhook {
     /// Delivers what waits, with all its tries, and ends. Blocks as long as that takes.
     pub fn finish(mut self) {
         self.close();
+    }
+
+    /// As [`finish`](Self::finish), for `patience` at most and what is left of the try under way: then what still waits
+    /// is dropped and counted.
+    pub fn finish_within(mut self, patience: Duration) {
+        self.queue = None;
+        let begun = Instant::now();
+        let is_at_work = |thread: &JoinHandle<()>| !thread.is_finished();
+        while self.thread.as_ref().is_some_and(is_at_work) && begun.elapsed() < patience {
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 
     fn close(&mut self) {
