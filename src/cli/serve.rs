@@ -2,7 +2,7 @@
 
 use super::signals::Signals;
 use super::{log, tell};
-use lineage::config::{Config, LogFormat, Settings};
+use lineage::config::{Config, LogFormat, Settings, SourceChoice};
 use lineage::engine::{Addresses, Engine};
 use lineage::error::Error;
 use std::path::Path;
@@ -26,21 +26,7 @@ pub(super) fn serve(settings: &Settings) -> Result<(), Error> {
     if let Some(file) = &settings.ports_file {
         write_ports(file, &addresses)?;
     }
-    let shown = settings.log_format == LogFormat::Text;
-    if shown {
-        banner(&addresses, &settings.config, descriptors).iter().for_each(|line| tell(line));
-    }
-    if shown {
-        tell("ready");
-    } else {
-        info!(
-            version = env!("CARGO_PKG_VERSION"),
-            shards = settings.config.shards,
-            descriptors,
-            addresses = ports(&addresses),
-            "ready"
-        );
-    }
+    announce(settings, &addresses, descriptors);
     let Some(signal) = signals.first(|| engine.is_healthy()) else {
         return Err(Error::Runtime("a shard has ended: its clients cannot be served".into()));
     };
@@ -50,15 +36,40 @@ pub(super) fn serve(settings: &Settings) -> Result<(), Error> {
     Ok(())
 }
 
+/// Says what runs and where, and that it is ready, to people or to programs.
+fn announce(settings: &Settings, addresses: &Addresses, descriptors: u64) {
+    let config = &settings.config;
+    if settings.log_format == LogFormat::Text {
+        let mut lines = banner(settings, addresses, descriptors);
+        lines.extend(started(config));
+        lines.iter().for_each(|line| tell(line));
+        tell("ready");
+        return;
+    }
+    started(config).iter().for_each(|line| info!("{line}"));
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        profile = settings.profile.word(),
+        systems = systems(config),
+        shards = config.shards,
+        descriptors,
+        addresses = ports(addresses),
+        "ready"
+    );
+}
+
 /// What to know before using it, a line each.
-fn banner(addresses: &Addresses, config: &Config, descriptors: u64) -> Vec<String> {
+fn banner(settings: &Settings, addresses: &Addresses, descriptors: u64) -> Vec<String> {
+    let config = &settings.config;
     let mut lines = vec![
         format!("lineage {}", env!("CARGO_PKG_VERSION")),
+        format!("profile {}: {}", settings.profile.word(), systems(config)),
         format!("listening on ws://{}", addresses.ws),
         format!("  firehose   ws://{}/", addresses.ws),
         format!("  v1         ws://{}/v1", addresses.ws),
     ];
     if let Some(http) = addresses.http {
+        lines.push(format!("  dashboard  http://{http}/dashboard.html"));
         lines.push(format!("  publish    http://{http}/v1/publish ({:?})", config.publish));
     }
     if let Some(metrics) = addresses.metrics {
@@ -67,6 +78,39 @@ fn banner(addresses: &Addresses, config: &Config, descriptors: u64) -> Vec<Strin
     }
     lines.push(format!("shards {}, descriptor limit {descriptors}", config.shards));
     lines
+}
+
+/// What runs, in words: the source and the systems beside it.
+fn systems(config: &Config) -> String {
+    let source = match &config.source {
+        SourceChoice::None => "no source",
+        SourceChoice::Simulation => "arena",
+        SourceChoice::Replay { .. } => "replay",
+    };
+    let is_simulated = config.source == SourceChoice::Simulation;
+    let beside = [
+        ("hub", config.hub_enabled && is_simulated),
+        ("chain", config.chain_enabled && is_simulated),
+        ("pipeline", config.pipeline_enabled),
+    ];
+    let beside = beside.iter().filter(|(_, runs)| *runs).map(|(name, _)| *name);
+    std::iter::once(source).chain(beside).collect::<Vec<_>>().join(", ")
+}
+
+/// What the simulation has begun with; nothing where it does not run.
+fn started(config: &Config) -> Vec<String> {
+    if config.source != SourceChoice::Simulation {
+        return Vec::new();
+    }
+    let (markets, agents) = (config.arena.market_interval, config.arena.agent_interval);
+    let starts = match config.start_at_clients {
+        0 => "started".to_owned(),
+        clients => format!("starts with client {clients}"),
+    };
+    vec![
+        format!("market ticker {starts}, every {markets:?}"),
+        format!("agent simulator {starts}, every {agents:?}"),
+    ]
 }
 
 /// The addresses as one JSON object; listeners that are off are left out.

@@ -4,13 +4,19 @@
 //! environment over file over defaults, all through one table of keys (`keys`), so that an option has one name, one
 //! range and one explanation wherever it is set. Each limit lies with the module that keeps it; here are its values.
 
+mod arena_text;
 mod keys;
+mod profile;
+mod rows;
 mod settings;
+#[cfg(test)]
+mod systems_tests;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use keys::{Group, Key};
+pub use profile::Profile;
 pub use settings::{LogFormat, Settings};
 
 use crate::error::Error;
@@ -18,11 +24,15 @@ use crate::feeds::Options as FeedOptions;
 use crate::http::PublishAccess;
 use crate::pipeline::{self, AlertOptions, WebhookOptions};
 use crate::shard::Coalesce;
+use crate::simulation::{self, EVENTS_PER_S_MAX, chain, hub};
 use crate::source::replay::{Feed, Speed};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// Least time between two prices of the only symbol; the simulation has no more than 100,000 prices per second.
+const PRICE_INTERVAL_MIN: Duration = Duration::from_micros(1_000_000 / EVENTS_PER_S_MAX as u64);
 
 /// Where the events come from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,11 +77,17 @@ pub struct Config {
     /// Which symbols of a replayed feed are which markets, by the feed's symbol as topics write it: their trades are the
     /// prices of `market:*`, at which the agents act (`BTCUSDT` and others → `BTC-USD`, the same for `ETH-USD`; empty: no
     /// market).
-    pub symbols: BTreeMap<String, String>,
+    pub symbol_map: BTreeMap<String, String>,
     /// Limits of the reader of feeds.
     pub feeds: FeedOptions,
     /// Seed of the simulation: the same seed gives the same bytes (1).
     pub seed: u64,
+    /// What the arena of the simulation does and how often; its seed is not read: [`seed`](Self::seed) is.
+    pub arena: simulation::Options,
+    /// What the hub has and how it works.
+    pub hub: hub::Options,
+    /// What the ledger network is; its seed is not read either.
+    pub chain: chain::Options,
     /// Whether the hub runs beside the simulation (true); without it its pages say that it is not available.
     pub hub_enabled: bool,
     /// Whether the ledger runs beside the simulation (true).
@@ -166,9 +182,12 @@ impl Default for Config {
             metrics: Some(loopback(9184)),
             source: SourceChoice::Simulation,
             speed: Speed::default(),
-            symbols: default_symbols(),
+            symbol_map: default_symbol_map(),
             feeds: FeedOptions::default(),
             seed: 1,
+            arena: simulation::Options::arena(),
+            hub: hub::Options::default(),
+            chain: chain::Options::default(),
             hub_enabled: true,
             chain_enabled: true,
             pipeline_enabled: true,
@@ -213,7 +232,7 @@ impl Default for Config {
 }
 
 /// The symbols of the two markets at the feeds that can be replayed.
-fn default_symbols() -> BTreeMap<String, String> {
+fn default_symbol_map() -> BTreeMap<String, String> {
     const BITCOIN: [&str; 6] = ["BTCUSDT", "BTC-USD", "BTC-USDT", "XBT-USD", "XBTUSD", "PI_XBTUSD"];
     const ETHER: [&str; 5] = ["ETHUSDT", "ETH-USD", "ETH-USDT", "ETHUSD", "PI_ETHUSD"];
     let of = |market: &str, feed: &str| (feed.to_owned(), market.to_owned());
@@ -252,6 +271,34 @@ impl Config {
                 "v1_message_bytes_max = {} must not be larger than message_bytes_max = {}",
                 text::show_bytes(self.v1_message_bytes_max as u64),
                 text::show_bytes(self.message_bytes_max as u64),
+            ));
+        }
+        self.validate_systems()
+    }
+
+    /// Options of the simulation that depend on each other.
+    fn validate_systems(&self) -> Result<(), Error> {
+        let refuse = |reason: String| Err(Error::Config(reason));
+        let (arena, chain) = (&self.arena, &self.chain);
+        let symbols = u32::try_from(arena.symbols.len()).unwrap_or(u32::MAX);
+        let least = PRICE_INTERVAL_MIN.saturating_mul(symbols);
+        if arena.market_interval < least {
+            return refuse(format!(
+                "market_interval = {} must be at least {} for {symbols} symbols: 10us for each",
+                text::show_duration(arena.market_interval),
+                text::show_duration(least),
+            ));
+        }
+        if arena.pnl_dollars_min > arena.pnl_dollars_max {
+            return refuse(format!(
+                "pnl_dollars_min = {} must not be larger than pnl_dollars_max = {}",
+                arena.pnl_dollars_min, arena.pnl_dollars_max,
+            ));
+        }
+        if chain.load_spread_tps > chain.load_tps {
+            return refuse(format!(
+                "chain_load_spread_tps = {} must not be larger than chain_load_tps = {}",
+                chain.load_spread_tps, chain.load_tps,
             ));
         }
         Ok(())

@@ -4,10 +4,13 @@
 //! with the place, the key, the value and what is allowed; secrets are never repeated.
 
 use super::keys::Key;
-use super::{Config, text};
+use super::{Config, Profile, text};
 use crate::error::Error;
 use crate::http::PublishAccess;
 use std::path::{Path, PathBuf};
+
+/// The switch by which older deployments turn the hub off.
+const ARCHITECTURE_VARIABLE: &str = "USE_NEW_ARCHITECTURE";
 
 /// Everything `lineage serve` is told: the engine's [`Config`] and what concerns the process around it.
 #[derive(Clone)]
@@ -20,8 +23,12 @@ pub struct Settings {
     pub log_level: String,
     /// Where to write the addresses listened on.
     pub ports_file: Option<PathBuf>,
+    /// What stands for the options that are not given.
+    pub profile: Profile,
     pub(super) publish: PublishMode,
     pub(super) publish_token: Option<String>,
+    /// Names of the options that some layer has set.
+    pub(super) given: Vec<&'static str>,
 }
 
 /// Form of the log on stderr.
@@ -85,8 +92,10 @@ impl Default for Settings {
             log_format: LogFormat::Text,
             log_level: "info".to_owned(),
             ports_file: None,
+            profile: Profile::All,
             publish: PublishMode::Off,
             publish_token: None,
+            given: Vec::new(),
         }
     }
 }
@@ -98,6 +107,7 @@ impl std::fmt::Debug for Settings {
             .field("log_format", &self.log_format)
             .field("log_level", &self.log_level)
             .field("ports_file", &self.ports_file)
+            .field("profile", &self.profile)
             .field("publish", &self.publish)
             .finish_non_exhaustive()
     }
@@ -136,7 +146,7 @@ impl Settings {
             let text = plain(value).ok_or_else(|| {
                 Error::Config(format!("{origin}: {name} = {shown} is not one {}", key.value))
             })?;
-            (key.apply)(self, &text).map_err(|allowed| {
+            self.lay(key, &text).map_err(|allowed| {
                 Error::Config(format!("{origin}: {name} = {shown} is not {allowed}"))
             })?;
         }
@@ -144,7 +154,8 @@ impl Settings {
     }
 
     /// Lays environment variables over what is there; those that are empty or not ours are passed over (an
-    /// orchestrator may put others called `LINEAGE_…` there).
+    /// orchestrator may put others called `LINEAGE_…` there). `USE_NEW_ARCHITECTURE=false`, which other task hubs
+    /// know, turns the hub off unless `LINEAGE_HUB_ENABLED` says otherwise.
     ///
     /// # Errors
     /// [`Error::Config`] for a value that is not allowed.
@@ -152,10 +163,16 @@ impl Settings {
         &mut self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<(), Error> {
+        let is_old =
+            variable(ARCHITECTURE_VARIABLE).is_some_and(|text| text.eq_ignore_ascii_case("false"));
+        if is_old {
+            self.config.hub_enabled = false;
+            self.given.push("hub_enabled");
+        }
         for key in Key::ALL {
             let name = key.variable();
             let Some(text) = variable(&name).filter(|text| !text.is_empty()) else { continue };
-            (key.apply)(self, &text).map_err(|allowed| {
+            self.lay(key, &text).map_err(|allowed| {
                 let shown = if key.is_secret() { "…" } else { &text };
                 Error::Config(format!("{name}={shown} is not {allowed}"))
             })?;
@@ -168,15 +185,39 @@ impl Settings {
     /// # Errors
     /// [`Error::Usage`] for a value that is not allowed.
     pub fn apply_flag(&mut self, key: &Key, text: &str) -> Result<(), Error> {
-        (key.apply)(self, text)
+        self.lay(key, text)
             .map_err(|allowed| Error::Usage(format!("--{} {text} is not {allowed}", key.flag())))
     }
 
-    /// Puts the parts together that need each other, and checks the whole.
+    /// Sets an option, which is then no longer the profile's to set.
+    fn lay(&mut self, key: &Key, text: &str) -> Result<(), text::Allowed> {
+        (key.apply)(self, text)?;
+        self.given.push(key.name);
+        Ok(())
+    }
+
+    /// Sets what no layer has set as the profile has it.
+    fn lay_profile(&mut self) -> Result<(), Error> {
+        let wanted = Self { config: self.profile.config(), ..Self::default() };
+        let free = |key: &&Key| key.name != "profile" && !self.given.contains(&key.name);
+        for key in Key::ALL.iter().filter(free).collect::<Vec<_>>() {
+            let text = (key.show)(&wanted);
+            if text != key.default_text() {
+                (key.apply)(self, &text).map_err(|allowed| {
+                    let (profile, name) = (self.profile.word(), key.name);
+                    Error::Config(format!("profile {profile}: {name} = {text} is not {allowed}"))
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the parts together that need each other, the profile below all of them, and checks the whole.
     ///
     /// # Errors
     /// [`Error::Config`] when a token is asked for and none is set, or as [`Config::validate`].
     pub fn finish(mut self) -> Result<Self, Error> {
+        self.lay_profile()?;
         self.config.publish = match (self.publish, self.publish_token.take()) {
             (PublishMode::Off, _) => PublishAccess::Off,
             (PublishMode::Loopback, _) => PublishAccess::Loopback,

@@ -122,12 +122,13 @@ fn ranges_hold_at_their_ends() {
 
 #[test]
 fn s18_symbols_of_feeds_are_mapped_to_markets() {
-    let read = |text: &str| from_flag("symbols", text).map(|settings| settings.config.symbols);
+    let read =
+        |text: &str| from_flag("symbol_map", text).map(|settings| settings.config.symbol_map);
     let pair = |feed: &str, market: &str| (feed.to_owned(), market.to_owned());
     assert_eq!(read("").unwrap(), BTreeMap::new());
     let two = BTreeMap::from([pair("BNBUSDT", "BNB"), pair("XBT-USD", "BTC-USD")]);
     assert_eq!(read("xbt-usd=BTC-USD, BNBUSDT = BNB").unwrap(), two);
-    assert_eq!(Config::default().symbols["BTCUSDT"], "BTC-USD");
+    assert_eq!(Config::default().symbol_map["BTCUSDT"], "BTC-USD");
     let long = "A".repeat(64);
     assert_eq!(read(&format!("{long}={long}")).unwrap()[&long], long);
     for wrong in ["A", "=A", "A=", "A=B=C", "A=B,A=C", "A:1=B", "A=B C", "Ä=B"] {
@@ -142,9 +143,9 @@ fn s18_symbols_of_feeds_are_mapped_to_markets() {
 proptest::proptest! {
     #[test]
     fn any_text_is_a_map_of_symbols_that_reads_back_or_is_refused(text in "[A-Ca-c=,. Ä:]{0,24}|.{0,40}") {
-        if let Ok(symbols) = text::symbols(&text) {
-            let shown = text::show_symbols(&symbols);
-            proptest::prop_assert_eq!(text::symbols(&shown), Ok(symbols), "{}", shown);
+        if let Ok(symbols) = text::symbol_map(&text) {
+            let shown = text::show_symbol_map(&symbols);
+            proptest::prop_assert_eq!(text::symbol_map(&shown), Ok(symbols), "{}", shown);
         }
     }
 }

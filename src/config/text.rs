@@ -141,7 +141,7 @@ const SYMBOLS_MAX: usize = 1_024;
 const SYMBOL_BYTES_MAX: usize = 64;
 
 /// `FEED=MARKET` pairs separated by commas: symbols of a feed, and the markets they are. Empty: none.
-pub(super) fn symbols(text: &str) -> Result<BTreeMap<String, String>, Allowed> {
+pub(super) fn symbol_map(text: &str) -> Result<BTreeMap<String, String>, Allowed> {
     let is_symbol = |symbol: &str| {
         let is_allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         (1..=SYMBOL_BYTES_MAX).contains(&symbol.len()) && symbol.bytes().all(is_allowed)
@@ -164,7 +164,7 @@ pub(super) fn symbols(text: &str) -> Result<BTreeMap<String, String>, Allowed> {
     Ok(symbols)
 }
 
-pub(super) fn show_symbols(symbols: &BTreeMap<String, String>) -> String {
+pub(super) fn show_symbol_map(symbols: &BTreeMap<String, String>) -> String {
     let pairs: Vec<String> =
         symbols.iter().map(|(feed, market)| format!("{feed}={market}")).collect();
     pairs.join(",")

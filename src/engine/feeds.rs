@@ -28,7 +28,7 @@ pub(super) fn priced(config: &Config) -> (Option<Feeds>, Option<Simulation>) {
         tracing::warn!("pipeline_enabled = false: no candles, books and market prices of the feed");
         return (None, None);
     };
-    let prices = Prices::new(&config.symbols);
+    let prices = Prices::new(&config.symbol_map);
     let symbols: Vec<Symbol> = prices.table().keys().map(|name| Symbol::new(name, 0, 0)).collect();
     if symbols.is_empty() {
         return (Some(feeds), None);

@@ -4,6 +4,7 @@
 //! shards, edge and sources. [`Engine::drain`] goes the other way round: sources stop, every client is told and
 //! closed with 1001, then the threads end. An embedding program publishes through [`Engine::publisher`].
 
+mod absent;
 mod alerting;
 mod builder;
 mod feeds;

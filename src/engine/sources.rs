@@ -8,7 +8,6 @@ use crate::config::{Config, SourceChoice};
 use crate::encode::OnFull;
 use crate::error::Error;
 use crate::pipeline::Feeds;
-use crate::simulation;
 use crate::source::replay::{self, Replay, ReplayReport};
 use crate::source::{Source, SourceContext};
 use crate::telemetry::{EngineCounter, Telemetry};
@@ -36,15 +35,11 @@ pub(super) struct Configured {
 pub(super) fn configured_source(config: &Config, systems: &Systems) -> Result<Configured, Error> {
     Ok(match &config.source {
         SourceChoice::None => Configured { feeds: feeds::reader(config), ..Configured::default() },
-        SourceChoice::Simulation => {
-            let options =
-                simulation::Options { seed: config.seed, ..simulation::Options::default() };
-            Configured {
-                sources: vec![Box::new(systems.simulation(options))],
-                feeds: feeds::reader(config),
-                report: None,
-            }
-        }
+        SourceChoice::Simulation => Configured {
+            sources: vec![Box::new(systems.simulation(config))],
+            feeds: feeds::reader(config),
+            report: None,
+        },
         SourceChoice::Replay { path, feed } => {
             let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
             let replay = Replay::open(options).map_err(|error| Error::Config(error.to_string()))?;

@@ -9,6 +9,7 @@
 //! A system that is off answers `not_available`. Never: an event passes through here.
 
 use super::Parts;
+use super::absent;
 use super::alerting::{self, Outbox};
 use crate::api::Route;
 use crate::clock::Clock;
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::event::{Pattern, Topics};
 use crate::pipeline::alerts::{self, Alerts, Rules};
 use crate::pipeline::{self, Feeds, History, Pipeline};
-use crate::simulation::chain::{self, Live};
+use crate::simulation::chain::Live;
 use crate::simulation::hub::{self, Board};
 use crate::simulation::{self, Contestant, Simulation};
 use crate::source::Stop;
@@ -33,8 +34,6 @@ const TAP_CAPACITY: usize = 8_192;
 const FIGURES: [&str; 4] = ["market:*", "agent:*", "trade:*", "arena"];
 /// How long the reader of figures sleeps when there is nothing new.
 const FIGURES_PAUSE: Duration = Duration::from_millis(50);
-/// Prices of the default markets before the first one is published, dollars.
-const START_PRICES: [(&str, f64); 2] = [("BTC-USD", 42_000.0), ("ETH-USD", 2_300.0)];
 
 /// What the systems have in common with the rest of the engine.
 #[derive(Debug)]
@@ -73,11 +72,12 @@ impl Systems {
         }
         // Where a recording gives the prices there is none before its first trade.
         if !matches!(config.source, SourceChoice::Replay { .. }) {
-            for (symbol, dollars) in START_PRICES {
-                figures.set_price(symbol, dollars);
+            for symbol in &config.arena.symbols {
+                // Exact to the cent: a middle is below 2^53 cents.
+                figures.set_price(&symbol.name, symbol.middle.0 as f64 / 100.0);
             }
         }
-        let board = || Board::new(&hub::Options::default(), Arc::new(PerformanceMetrics::new()));
+        let board = || Board::new(&config.hub, Arc::new(PerformanceMetrics::new()));
         let candles = || {
             let history = History::new(&config.pipeline, None);
             (history, Arc::new(pipeline::Metrics::new()))
@@ -104,13 +104,14 @@ impl Systems {
     }
 
     /// The arena with the parts beside it.
-    pub(super) fn simulation(&self, options: simulation::Options) -> Simulation {
+    pub(super) fn simulation(&self, config: &Config) -> Simulation {
+        let options = simulation::Options { seed: config.seed, ..config.arena.clone() };
         let mut simulation = Simulation::new(options);
         if let Some(board) = &self.board {
-            simulation = simulation.with_hub(hub::Options::default(), board.clone());
+            simulation = simulation.with_hub(config.hub.clone(), board.clone());
         }
         if self.has_chain {
-            simulation = simulation.with_chain(chain::Options::default(), self.live.clone());
+            simulation = simulation.with_chain(config.chain.clone(), self.live.clone());
         }
         simulation
     }
@@ -119,6 +120,9 @@ impl Systems {
     pub(super) fn routes(&self) -> Vec<Route> {
         let mut routes = hub::routes(self.board.as_ref());
         routes.extend(self.live.routes());
+        if self.candles.is_none() {
+            routes.extend(absent::pipeline_routes());
+        }
         routes.extend(self.alert_board.iter().flat_map(|board| board.routes()));
         routes.extend(self.candles.iter().flat_map(|(history, _)| history.routes()));
         routes

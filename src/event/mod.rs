@@ -36,6 +36,7 @@ pub use hub::HubStatus;
 pub use indicator::Indicator;
 pub use json::{DEPTH_MAX, Json, NotJson};
 pub use tick::{Quote, Tick};
+pub(crate) use topic::is_segment;
 pub use topic::{
     Class, NAME_BYTES_MAX, Pattern, PatternError, TOPICS_MAX, Topic, TopicError, TopicInfo, Topics,
 };

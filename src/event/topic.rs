@@ -202,7 +202,8 @@ fn is_name(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX && name.split(':').all(is_segment)
 }
 
-fn is_segment(segment: &str) -> bool {
+/// Whether `segment` can stand between two colons of a topic's name.
+pub(crate) fn is_segment(segment: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     !segment.is_empty() && segment.bytes().all(is_allowed)
 }

@@ -40,8 +40,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
-/// How long the pipeline sleeps when its tap is empty, and when its ring is full.
+/// How long the pipeline sleeps when its tap is empty for the first time, and when its ring is full.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long it sleeps when there was nothing for a while: short enough that the tap, of 8,192 events, cannot fill up
+/// at 100,000 events per second meanwhile, and that candles are on time; long enough that an idle engine sleeps.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Events between two looks at the clock, at most.
 const BATCH_EVENTS_MAX: usize = 256;
 /// Time between two looks of the alert engine at the engine and at the clock.
@@ -166,11 +169,13 @@ impl Pipeline {
         Self { watch: Some(Watch { alerts, engine, webhook, due_us: 0 }), ..self }
     }
 
-    /// Reads a batch from the tap; returns whether it was empty before the batch was full.
-    fn read(&mut self, now_us: u64, topics: &Topics, out: &mut Vec<Event>) -> bool {
+    /// Reads a batch from the tap.
+    fn read(&mut self, now_us: u64, topics: &Topics, out: &mut Vec<Event>) -> Batch {
+        let mut batch = Batch::Nothing;
         for _ in 0..BATCH_EVENTS_MAX {
             match self.tap.receive() {
                 Ok(Some(tapped)) => {
+                    batch = Batch::All;
                     self.stages.event(&tapped.event, now_us, topics, out);
                     if let Some(watch) = &mut self.watch {
                         watch.observe(&tapped.event, topics, now_us, out);
@@ -178,7 +183,7 @@ impl Pipeline {
                 }
                 Ok(None) => {
                     self.step(now_us, topics, out);
-                    return true;
+                    return batch;
                 }
                 Err(Missed(events)) => {
                     self.stages.metrics.missed(events);
@@ -187,13 +192,35 @@ impl Pipeline {
             }
         }
         self.step(now_us, topics, out);
-        false
+        Batch::Full
     }
 
     fn step(&mut self, now_us: u64, topics: &Topics, out: &mut Vec<Event>) {
         self.stages.step(now_us, topics, out);
         if let Some(watch) = &mut self.watch {
             watch.step(now_us, out);
+        }
+    }
+}
+
+/// What a batch from the tap was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Batch {
+    /// The tap was empty.
+    Nothing,
+    /// All that was there.
+    All,
+    /// There may be more.
+    Full,
+}
+
+impl Batch {
+    /// How long to sleep after it, when it was `pause` before: at first short, then longer while nothing comes.
+    fn pause(self, pause: Duration) -> Duration {
+        match self {
+            Self::Full => Duration::ZERO,
+            Self::All => PAUSE,
+            Self::Nothing => (pause * 2).clamp(PAUSE, PAUSE_MAX),
         }
     }
 }
@@ -214,17 +241,18 @@ impl Source for Pipeline {
 
     fn run(&mut self, mut context: SourceContext) -> Result<(), SourceError> {
         debug!("pipeline started");
-        let mut events = Vec::new();
+        let (mut events, mut pause) = (Vec::new(), PAUSE);
         loop {
             let now_us = context.clock.now_us();
-            let is_empty = self.read(now_us, &context.topics, &mut events);
+            let batch = self.read(now_us, &context.topics, &mut events);
             self.missed.tell(now_us);
             let candles = events.iter().filter(|event| is_candle(event)).count() as u64;
             if publish_all(&mut context.publisher, &mut events, &context.stop) {
                 return Ok(());
             }
             self.stages.metrics.candles_published(candles);
-            if is_empty && context.stop.wait_for(PAUSE) {
+            pause = batch.pause(pause);
+            if !pause.is_zero() && context.stop.wait_for(pause) {
                 return Ok(());
             }
         }

@@ -2,7 +2,7 @@
 //! driven by the test's thread; the pipeline on its own thread with a manual clock, or its stages called by hand.
 
 use super::{
-    Calculator, Collector, History, Metrics, MissedLines, Options, Outlet, Pipeline, Stages,
+    Batch, Calculator, Collector, History, Metrics, MissedLines, Options, Outlet, Pipeline, Stages,
     publish_all,
 };
 use crate::clock::{Clock, ManualClock};
@@ -294,7 +294,9 @@ fn missed_events_are_counted_and_what_the_tap_holds_is_still_read() {
     }
     while world.encoder.run() > 0 {}
     let mut out = Vec::new();
-    assert!(pipeline.read(MIDNIGHT_US, &world.topics, &mut out), "the tap is empty then");
+    let batch = pipeline.read(MIDNIGHT_US, &world.topics, &mut out);
+    assert_eq!(batch, Batch::All, "the tap is empty then");
+    assert_eq!(pipeline.read(MIDNIGHT_US, &world.topics, &mut out), Batch::Nothing);
     let bars = history.candles("BTC-USD", Interval::Second, None, 1).unwrap().unwrap();
     assert_eq!(bars[0].trades, 8);
     assert!(scraped(&metrics).lines().any(|line| line == "lineage_pipeline_events_missed_total 3"));
@@ -311,5 +313,25 @@ fn missed_events_are_logged_at_most_once_a_second() {
     for (after_us, left) in [(999_999, 3), (1_000_000, 0), (1_000_001, 0)] {
         lines.tell(MIDNIGHT_US + after_us);
         assert_eq!(lines.events, left, "{after_us}");
+    }
+}
+
+#[test]
+fn an_idle_pipeline_sleeps_longer_step_by_step_and_events_make_it_quick_again() {
+    let ms = Duration::from_millis;
+    let mut pause = Duration::ZERO;
+    for (batch, expected_ms) in [
+        (Batch::All, 10),
+        (Batch::Nothing, 20),
+        (Batch::Nothing, 40),
+        (Batch::Nothing, 50),
+        (Batch::Nothing, 50),
+        (Batch::Full, 0),
+        (Batch::Nothing, 10),
+        (Batch::Nothing, 20),
+        (Batch::All, 10),
+    ] {
+        pause = batch.pause(pause);
+        assert_eq!(pause, ms(expected_ms), "{batch:?}");
     }
 }

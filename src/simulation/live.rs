@@ -15,7 +15,7 @@ use crate::source::{Source, SourceContext, SourceError, Stop};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use tracing::info;
+use tracing::debug;
 
 /// How long the simulation waits for room in a full ring before it looks again.
 const FULL_RING_PAUSE: Duration = Duration::from_millis(1);
@@ -131,8 +131,7 @@ impl Source for Simulation {
         let mut scheduler = scheduler.map_err(|error| {
             SourceError(format!("the simulation's topics cannot be registered: {error:?}"))
         })?;
-        info!("market ticker started, every {:?}", self.options.market_interval);
-        info!("agent simulator started, every {:?}", self.options.agent_interval);
+        debug!("simulation started");
         let (mut events, mut trades) = (Vec::new(), 0);
         loop {
             let now_us = context.clock.now_us();

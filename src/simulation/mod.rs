@@ -30,16 +30,18 @@ mod random;
 mod rounds;
 mod scheduler;
 mod strategy;
+mod symbol;
 
 pub use agents::Contestant;
 pub use arena::Arena;
 pub use live::Simulation;
 pub use market::{Market, PRICE_MAX, Regime};
-pub use options::{EVENTS_PER_S_MAX, Options, Symbol, TradeLines};
+pub use options::{EVENTS_PER_S_MAX, Options, TradeLines};
 pub use prices::PriceSource;
 pub use random::Random;
 pub use scheduler::{CATCH_UP_US, Scheduler, Stepper};
 pub use strategy::{Coin, Decision, MeanReversion, Mixed, Momentum, Outcome, PricePath, Strategy};
+pub use symbol::{NotASymbol, Symbol};
 
 /// The document that shows how to add a strategy; its programs are compiled and run as tests.
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 //! What the arena does and how often: its options with their defaults, and the profiles. Plain data.
 
-use crate::event::Cents;
+use super::Symbol;
 use std::time::Duration;
 
 /// Most events a second that one of prices, agents and order flow is asked for; what asks for more becomes it.
@@ -36,26 +36,6 @@ pub struct Options {
     pub is_capital_reset: bool,
     /// How each trade is logged (default `Info`).
     pub trade_lines: TradeLines,
-}
-
-/// Something traded, and where its price moves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Symbol {
-    /// A segment of a topic: `BTC-USD`.
-    pub name: Box<str>,
-    /// The price it starts at and reverts to; from 0 to ten billion dollars.
-    pub middle: Cents,
-    /// The farthest the price goes from there; from 0 to `middle`.
-    pub half_width: Cents,
-}
-
-impl Symbol {
-    /// A symbol whose price stays within `half_width` of `middle`, both in whole dollars.
-    #[must_use]
-    pub fn new(name: &str, middle: u32, half_width: u32) -> Self {
-        let cents = |dollars: u32| Cents(i64::from(dollars) * 100);
-        Self { name: name.into(), middle: cents(middle), half_width: cents(half_width) }
-    }
 }
 
 /// How trades are logged.

@@ -264,7 +264,7 @@ fn trading(name: &str, trades: &[String], symbols: &[(&str, &str)]) -> Engine {
         source: SourceChoice::Replay { path: path.clone(), feed: None },
         speed: Speed::Max,
         start_at_clients: 1,
-        symbols: symbols.collect(),
+        symbol_map: symbols.collect(),
         ..config()
     });
     // The engine holds it open.
@@ -279,7 +279,7 @@ fn s18_the_prices_of_a_replayed_feed_drive_the_market_the_agents_and_the_firehos
         trade("BNBUSDT", 2, "500"),
         trade("BTCUSDT", 3, "61685.99"),
     ];
-    let default: Vec<(String, String)> = Config::default().symbols.into_iter().collect();
+    let default: Vec<(String, String)> = Config::default().symbol_map.into_iter().collect();
     let symbols: Vec<(&str, &str)> = default.iter().map(|(a, b)| (&**a, &**b)).collect();
     let engine = trading("prices.jsonl", &trades, &symbols);
     let mut firehose = Client::open(engine.addresses().ws, "/");

@@ -43,7 +43,8 @@ const EDGES: &[(&str, &str)] = &[
     (
         "config",
         "error shard(Options Coalesce) session(Options) server(Options) http(Options PublishAccess) \
-         source(Options replay) feeds(Options) simulation(Options) pipeline(Options AlertOptions WebhookOptions) store(Options) log(Options) encode(Options) telemetry(Options)",
+         source(Options replay) feeds(Options) simulation(Options Symbol TradeLines EVENTS_PER_S_MAX hub chain) \
+         pipeline(Options AlertOptions WebhookOptions) store(Options) log(Options) encode(Options) telemetry(Options)",
     ),
     ("engine", "*"),
     ("main", "engine config client simulation error clock telemetry cli"),
