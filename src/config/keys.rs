@@ -25,6 +25,8 @@ pub enum Group {
     Chain,
     /// What is made of trades, and who is told.
     Pipeline,
+    /// What is kept in a file.
+    Store,
     /// Who may publish from outside.
     Publishing,
     /// Sizes of the engine.
@@ -49,6 +51,7 @@ impl Group {
             Self::Hub => "Hub",
             Self::Chain => "Chain",
             Self::Pipeline => "Candles, indicators and alerts",
+            Self::Store => "Store",
             Self::Publishing => "Publishing from outside",
             Self::Engine => "Engine",
             Self::Connections => "Connections",

@@ -26,6 +26,7 @@ use crate::pipeline::{self, AlertOptions, WebhookOptions};
 use crate::shard::Coalesce;
 use crate::simulation::{self, EVENTS_PER_S_MAX, chain, hub};
 use crate::source::replay::{Feed, Speed};
+use crate::store::Options as StoreOptions;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -104,6 +105,8 @@ pub struct Config {
     pub webhook: WebhookOptions,
     /// Whether metrics also have the names of older dashboards (true).
     pub metrics_compat_names: bool,
+    /// What is kept beyond the end of the process, and how; an empty path is no store (no store).
+    pub store: StoreOptions,
     /// Clients that must be subscribed before the source starts (0: it starts at once).
     pub start_at_clients: usize,
     /// Who may publish from outside (nobody).
@@ -196,6 +199,7 @@ impl Default for Config {
             alerts: AlertOptions::default(),
             webhook: WebhookOptions::default(),
             metrics_compat_names: true,
+            store: StoreOptions::default(),
             start_at_clients: 0,
             publish: PublishAccess::Off,
             publish_patience: Duration::from_secs(5),

@@ -226,6 +226,19 @@ keys! {
     Pipeline "TIME" webhook_backoff_max [config.webhook.backoff_max] |t| span(t, 1, 3_600), show_span;
         "The longest wait between two tries"
 
+    Store "FILE" store_path [config.store.path] |t| Ok(PathBuf::from(t)), |f: &PathBuf| f.display().to_string();
+        "Keep candles, alerts and the arena's history in this SQLite file; none keeps nothing"
+    Store "checkpoint|batch" store_fsync [config.store.fsync] |t| t.parse().map_err(str::to_owned), ToString::to_string;
+        "When the disk is waited for: batch loses nothing stored even when the power fails"
+    Store "COUNT" store_batch_rows [config.store.batch_rows] |t| count(t, 1..=100_000), ToString::to_string;
+        "Rows of one transaction at most"
+    Store "TIME" store_batch_wait [config.store.batch_wait] |t| span(t, 0, 60), show_span;
+        "How long the first row of a batch waits for others"
+    Store "COUNT" store_queue_rows [config.store.queue_rows] |t| count(t, 1..=1_000_000), ToString::to_string;
+        "Rows that wait for the disk at most; further ones are dropped and counted"
+    Store "SIZE" store_file_bytes_max [config.store.file_bytes_max] |t| text::bytes(t, MIB..=1 << 44), |b| text::show_bytes(*b);
+        "Size of the file at most; beyond it nothing more is stored"
+
     Publishing "off|loopback|token" publish [publish] PublishMode::parse, |m: &PublishMode| m.word().to_owned();
         "Who may POST events to /v1/publish"
     Publishing "TOKEN" publish_token [publish_token] |t| Ok(Some(t.to_owned()).filter(|t| !t.is_empty())), |_| String::new();

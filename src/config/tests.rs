@@ -121,6 +121,35 @@ fn ranges_hold_at_their_ends() {
 }
 
 #[test]
+fn options_of_the_store_hold_at_their_limits() {
+    for (name, inside, outside) in [
+        ("store_batch_rows", ["1", "2", "99999", "100000"], ["0", "100001"]),
+        ("store_batch_wait", ["0s", "1us", "59999ms", "60s"], ["-1us", "60000001us"]),
+        ("store_queue_rows", ["1", "2", "999999", "1000000"], ["0", "1000001"]),
+        (
+            "store_file_bytes_max",
+            ["1MiB", "1048577", "17592186044415", "16384GiB"],
+            ["1048575", "17592186044417"],
+        ),
+        ("store_fsync", ["batch", "checkpoint", "batch", "checkpoint"], ["", "always"]),
+    ] {
+        for text in inside {
+            assert!(from_flag(name, text).is_ok(), "{name} {text}");
+        }
+        for text in outside {
+            assert!(from_flag(name, text).is_err(), "{name} {text}");
+        }
+    }
+    let text = "[store]\npath = \"a/b.db\"\nfsync = \"batch\"\nfile_bytes_max = \"2MiB\"";
+    let store = from_toml(text).unwrap().config.store;
+    assert_eq!((store.path, store.file_bytes_max), (PathBuf::from("a/b.db"), 2 << 20));
+    assert_eq!(store.fsync.to_string(), "batch");
+    let mut config = Config::default();
+    config.store.queue_rows = 0;
+    assert!(config.validate().unwrap_err().to_string().starts_with("store_queue_rows = 0"));
+}
+
+#[test]
 fn s18_symbols_of_feeds_are_mapped_to_markets() {
     let read =
         |text: &str| from_flag("symbol_map", text).map(|settings| settings.config.symbol_map);

@@ -102,6 +102,13 @@ pub(super) fn write_action(out: &mut Vec<u8>, agent: &AgentName, action: Action)
     }
 }
 
+/// What an agent did, as people read it: `⚡ Momentum WON trade (+$450)`.
+pub(crate) fn action_text(agent: &AgentName, action: Action) -> String {
+    let mut json = Vec::new();
+    write_action(&mut json, agent, action);
+    serde_json::from_slice(&json).expect("a JSON string was written")
+}
+
 /// Appends a decimal integer.
 pub(super) fn write_integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());

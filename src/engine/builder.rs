@@ -6,6 +6,7 @@ use super::parts::limits;
 use super::sources::{
     AnySource, Configured, configured_source, keep_figures, register_reports, start_source,
 };
+use super::storage::Storage;
 use super::systems::Systems;
 use super::{Engine, Parts};
 use crate::clock::Clock;
@@ -66,12 +67,14 @@ impl Builder {
     /// Starts the engine; returns when it listens.
     ///
     /// # Errors
-    /// A bad configuration, an address that cannot be bound, a recording that cannot be read.
+    /// A bad configuration, an address that cannot be bound, a recording that cannot be read, a store that cannot be
+    /// opened.
     pub fn start(self) -> Result<Engine, Error> {
         self.config.validate()?;
         let mut sources = self.sources;
         let topics = Arc::new(Topics::new());
-        let systems = Arc::new(Systems::new(&self.config, &topics, &self.clock)?);
+        let storage = Storage::open(&self.config, &self.clock)?;
+        let systems = Arc::new(Systems::new(&self.config, &topics, storage.as_ref(), &self.clock)?);
         let Configured { sources: configured, report, feeds } =
             configured_source(&self.config, &systems)?;
         sources.extend(configured);
@@ -82,6 +85,9 @@ impl Builder {
         let parts = parts(self.config, self.clock, (topics, systems), &wake, &floors);
         parts.systems.register(&parts.telemetry)?;
         register_reports(&parts.telemetry, feeds.as_ref(), report.as_deref())?;
+        if let Some(storage) = &storage {
+            storage.register(&parts.telemetry, parts.config.metrics_compat_names)?;
+        }
         let options = server_options(&parts.config, fd_limit);
         let (listeners, addresses) = listen(&parts, &options, self.handler.is_some())?;
         let limits = [fd_limit, options.connections_max as u64];
@@ -92,6 +98,7 @@ impl Builder {
             shards: Vec::new(),
             edge: None,
             sources: Vec::new(),
+            storage,
             fd_limit,
         };
         for index in 0..shards {
@@ -102,6 +109,9 @@ impl Builder {
         let counters = Arc::new(DoorCounters(engine.parts.telemetry.clone()));
         engine.edge =
             Some(Edge::start(listeners, place, options, counters).map_err(runtime("edge"))?);
+        if let Some(storage) = &mut engine.storage {
+            storage.feed(&engine.parts.encoder)?;
+        }
         if let Some(pipeline) = engine.parts.systems.pipeline(&engine.parts, feeds) {
             sources.push(Box::new(pipeline));
         }

@@ -13,6 +13,7 @@ mod legacy_query;
 mod listeners;
 mod parts;
 mod sources;
+mod storage;
 mod systems;
 
 pub use builder::Builder;
@@ -36,6 +37,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use storage::Storage;
 use systems::Systems;
 
 /// How often waiting calls look again.
@@ -49,6 +51,8 @@ pub struct Engine {
     shards: Vec<Broadcaster>,
     edge: Option<Edge>,
     sources: Vec<JoinHandle<()>>,
+    /// Goes when everything that publishes has gone.
+    storage: Option<Storage>,
     fd_limit: u64,
 }
 
@@ -97,7 +101,8 @@ impl Engine {
     /// Starts an engine; returns when it listens.
     ///
     /// # Errors
-    /// A bad configuration, an address that cannot be bound, a recording that cannot be read.
+    /// A bad configuration, an address that cannot be bound, a recording that cannot be read, a store that cannot be
+    /// opened.
     pub fn start(config: Config) -> Result<Self, Error> {
         Builder::new(config).start()
     }

@@ -11,12 +11,13 @@
 use super::Parts;
 use super::absent;
 use super::alerting::{self, Outbox};
+use super::storage::{self, Storage};
 use crate::api::Route;
 use crate::clock::Clock;
 use crate::config::{Config, SourceChoice};
 use crate::encode::{Encoder, Missed, Tap};
 use crate::error::Error;
-use crate::event::{Pattern, Topics};
+use crate::event::{Event, Pattern, Topics};
 use crate::pipeline::alerts::{self, Alerts, Rules};
 use crate::pipeline::{self, Feeds, History, Pipeline};
 use crate::simulation::chain::Live;
@@ -42,8 +43,11 @@ pub(crate) struct Systems {
     live: Arc<Live>,
     has_chain: bool,
     candles: Option<(Arc<History>, Arc<pipeline::Metrics>)>,
-    alerts: Mutex<Option<Alerts>>,
+    /// The alert engine, and what it has to say of the time before the start.
+    alerts: Mutex<Option<(Alerts, Vec<Event>)>>,
     alert_board: Option<Arc<alerts::Board>>,
+    /// What the store answers, or that there is none.
+    kept: Vec<Route>,
     /// What the rules of the alert engine are about.
     watched: Vec<Pattern>,
     /// Where alerts are sent.
@@ -54,11 +58,18 @@ pub(crate) struct Systems {
 }
 
 impl Systems {
-    /// The systems that `config` asks for; none of them runs yet.
+    /// The systems that `config` asks for; none of them runs yet. What they knew before the process began comes from
+    /// `storage`.
     ///
     /// # Errors
-    /// Rules for alerts that cannot be read, or that name what is not there; a webhook that cannot be started.
-    pub(super) fn new(config: &Config, topics: &Topics, clock: &Clock) -> Result<Self, Error> {
+    /// Rules for alerts that cannot be read, or that name what is not there; a webhook that cannot be started; a store
+    /// that cannot be read.
+    pub(super) fn new(
+        config: &Config,
+        topics: &Topics,
+        storage: Option<&Storage>,
+        clock: &Clock,
+    ) -> Result<Self, Error> {
         let options = telemetry::Options {
             has_compat_names: config.metrics_compat_names,
             ..telemetry::Options::default()
@@ -79,18 +90,19 @@ impl Systems {
         }
         let board = || Board::new(&config.hub, Arc::new(PerformanceMetrics::new()));
         let candles = || {
-            let history = History::new(&config.pipeline, None);
+            let history = History::new(&config.pipeline, storage.map(Storage::older_candles));
             (history, Arc::new(pipeline::Metrics::new()))
         };
         let rules = alerting::rules(config)?;
         let watched = rules.topics();
         let alerts = config
             .pipeline_enabled
-            .then(|| alert_engine(rules, topics, config.alerts))
+            .then(|| alert_engine((rules, config.alerts), topics, storage, clock.now_us()))
             .transpose()?;
         Ok(Self {
-            alert_board: alerts.as_ref().map(|alerts| alerts.board().clone()),
+            alert_board: alerts.as_ref().map(|(alerts, _)| alerts.board().clone()),
             alerts: Mutex::new(alerts),
+            kept: storage::routes(storage),
             watched,
             outbox: Outbox::start(config, clock)?,
             options: config.pipeline.clone(),
@@ -123,6 +135,7 @@ impl Systems {
         if self.candles.is_none() {
             routes.extend(absent::pipeline_routes());
         }
+        routes.extend(self.kept.iter().cloned());
         routes.extend(self.alert_board.iter().flat_map(|board| board.routes()));
         routes.extend(self.candles.iter().flat_map(|(history, _)| history.routes()));
         routes
@@ -141,7 +154,7 @@ impl Systems {
                 collectors.extend(metrics.compatible_collectors());
             }
         }
-        if let Some(alerts) = &*self.alerts.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some((alerts, _)) = &*self.alerts.lock().unwrap_or_else(PoisonError::into_inner) {
             collectors.extend(alerts.metrics().collectors());
             if self.has_compat_names {
                 collectors.extend(alerts.metrics().compat_collectors());
@@ -154,7 +167,7 @@ impl Systems {
     /// The pipeline over a tap of its own, if it runs; it reads feeds with `feeds`.
     pub(super) fn pipeline(&self, parts: &Parts, feeds: Option<Feeds>) -> Option<Pipeline> {
         let (history, metrics) = self.candles.as_ref()?;
-        let alerts = self.alerts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let (alerts, first) = self.alerts.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         let own = Pipeline::TOPICS.map(|text| Pattern::parse(text).expect("a pattern"));
         let mut patterns = [&own[..], &self.watched].concat();
         if feeds.is_some() {
@@ -165,7 +178,8 @@ impl Systems {
         if let Some(feeds) = feeds {
             pipeline = pipeline.reading(feeds);
         }
-        Some(pipeline.watched_by(alerts, alerting::figures(parts), self.outbox.webhook()))
+        let figures = alerting::figures(parts);
+        Some(pipeline.watched_by(alerts, figures, self.outbox.webhook()).beginning_with(first))
     }
 
     /// Delivers the alerts that still wait for the webhook, for `patience` at most. Once the pipeline has ended.
@@ -196,13 +210,25 @@ impl Systems {
     }
 }
 
-fn alert_engine(rules: Rules, topics: &Topics, options: alerts::Options) -> Result<Alerts, Error> {
+/// The alert engine, going on from what `storage` holds, and the events that follow from that.
+fn alert_engine(
+    (rules, options): (Rules, alerts::Options),
+    topics: &Topics,
+    storage: Option<&Storage>,
+    now_us: u64,
+) -> Result<(Alerts, Vec<Event>), Error> {
     let mut alerts = Alerts::new(rules, topics, options)
         .map_err(|error| Error::Runtime(format!("topic alert: {error:?}")))?;
     for contestant in Contestant::defaults() {
         alerts.set_start_capital(&contestant.name.slug, contestant.capital);
     }
-    Ok(alerts)
+    let mut first = Vec::new();
+    if let Some(storage) = storage {
+        let restored = alerts.restore(storage.alert_history(), now_us, &mut first);
+        let restored = restored.map_err(Error::Runtime)?;
+        tracing::info!(restored, ended = first.len(), "alerts go on from the store");
+    }
+    Ok((alerts, first))
 }
 
 fn tap(encoder: &Encoder, topics: &[&str]) -> Tap {

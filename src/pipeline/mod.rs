@@ -93,6 +93,8 @@ pub struct Pipeline {
     tap: Tap,
     stages: Stages,
     watch: Option<Watch>,
+    /// What is published first.
+    first: Vec<Event>,
     missed: MissedLines,
 }
 
@@ -147,7 +149,7 @@ impl Pipeline {
             feeds: None,
             candles: Vec::new(),
         };
-        Self { tap, stages, watch: None, missed: MissedLines::default() }
+        Self { tap, stages, watch: None, first: Vec::new(), missed: MissedLines::default() }
     }
 
     /// Reads frames of exchanges too, whose topics ([`Feeds::topics`]) the tap has as well.
@@ -167,6 +169,12 @@ impl Pipeline {
         webhook: Option<Arc<Webhook>>,
     ) -> Self {
         Self { watch: Some(Watch { alerts, engine, webhook, due_us: 0 }), ..self }
+    }
+
+    /// With `events` that are published before anything else: alerts that ended while nobody watched.
+    #[must_use]
+    pub fn beginning_with(self, events: Vec<Event>) -> Self {
+        Self { first: events, ..self }
     }
 
     /// Reads a batch from the tap.
@@ -241,7 +249,7 @@ impl Source for Pipeline {
 
     fn run(&mut self, mut context: SourceContext) -> Result<(), SourceError> {
         debug!("pipeline started");
-        let (mut events, mut pause) = (Vec::new(), PAUSE);
+        let (mut events, mut pause) = (std::mem::take(&mut self.first), PAUSE);
         loop {
             let now_us = context.clock.now_us();
             let batch = self.read(now_us, &context.topics, &mut events);

@@ -13,6 +13,8 @@ const BOUNDS: [f64; 14] = [
 ];
 const INSERT_HELP: &str =
     "Time of one transaction that stores a batch of rows, from its begin to its commit.";
+const MISSED_HELP: &str =
+    "Events that were gone before the store could look at them: what feeds it was too slow.";
 const POOL_HELP: &str = "Open connections to the database of the store.";
 
 /// The counters of one store.
@@ -21,6 +23,8 @@ pub(super) struct Metrics {
     insert: [Histogram; 2],
     connections: [IntGauge; 2],
     rows: IntCounterVec,
+    /// Events that were gone before they could become rows.
+    missed: prometheus::IntCounter,
     /// Rows that a full queue, or a closed store, did not take.
     pub(super) refused: Count,
     /// Rows in the file.
@@ -68,8 +72,15 @@ impl Metrics {
             refused: count("refused"),
             stored: count("stored"),
             failed: count("failed"),
+            missed: prometheus::IntCounter::new("lineage_store_events_missed_total", MISSED_HELP)
+                .expect(valid),
             rows,
         }
+    }
+
+    /// So many events were gone before they could become rows.
+    pub(super) fn missed(&self, events: u64) {
+        self.missed.inc_by(events);
     }
 
     /// A batch was stored in so many seconds.
@@ -78,10 +89,19 @@ impl Metrics {
     }
 
     pub(super) fn collectors(&self) -> Vec<Box<dyn Collector>> {
-        let mut all: Vec<Box<dyn Collector>> = vec![Box::new(self.rows.clone())];
-        all.extend(self.insert.iter().map(|one| Box::new(one.clone()) as Box<dyn Collector>));
-        all.extend(self.connections.iter().map(|one| Box::new(one.clone()) as Box<dyn Collector>));
-        all
+        let ([_, insert], [_, connections]) = (&self.insert, &self.connections);
+        vec![
+            Box::new(self.rows.clone()),
+            Box::new(self.missed.clone()),
+            Box::new(insert.clone()),
+            Box::new(connections.clone()),
+        ]
+    }
+
+    /// Under the names of older dashboards.
+    pub(super) fn compat_collectors(&self) -> Vec<Box<dyn Collector>> {
+        let ([insert, _], [connections, _]) = (&self.insert, &self.connections);
+        vec![Box::new(insert.clone()), Box::new(connections.clone())]
     }
 }
 

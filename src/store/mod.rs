@@ -18,9 +18,11 @@
 //! Never: decides what is worth keeping, deletes anything, or blocks whoever publishes.
 //!
 //! `rows` what is kept · `schema` the file · `writer` the handle · `task` the thread · `run` the book of runs ·
-//! `reader` queries · `routes` what is answered over HTTP · `metrics` · `error`.
+//! `reader` queries · `lend` the same for those who keep the newest in memory · `routes` what is answered over HTTP ·
+//! `metrics` · `error`.
 
 mod error;
+mod lend;
 mod metrics;
 mod reader;
 mod routes;
@@ -32,10 +34,13 @@ mod writer;
 
 use crate::api::Route;
 use crate::clock::Clock;
+use crate::event::{AlertHistory, OlderCandles};
 use crate::sync::Arc;
 use crossbeam::channel::{Sender, bounded};
 use prometheus::core::Collector;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -55,7 +60,8 @@ const COMMANDS_MAX: usize = 4;
 /// Where the store is, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The file; made when there is none, in a folder that must exist. `-wal`, `-shm` and `-lock` stand beside it.
+    /// The file; made when there is none, in a folder that must exist. `-wal`, `-shm` and `-lock` stand beside it. An
+    /// engine whose path is empty has no store.
     pub path: PathBuf,
     /// When the disk is waited for. Default: [`Fsync::Checkpoint`].
     pub fsync: Fsync,
@@ -85,13 +91,42 @@ impl Options {
     /// The defaults, with the file at `path`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), ..Self::default() }
+    }
+}
+
+impl Default for Options {
+    /// The defaults, without a file.
+    fn default() -> Self {
         Self {
-            path: path.into(),
+            path: PathBuf::new(),
             fsync: Fsync::default(),
             batch_rows: 1_000,
             batch_wait: Duration::from_millis(250),
             queue_rows: 8_192,
             file_bytes_max: 4 << 30,
+        }
+    }
+}
+
+impl fmt::Display for Fsync {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checkpoint => "checkpoint",
+            Self::Batch => "batch",
+        })
+    }
+}
+
+impl FromStr for Fsync {
+    /// What is allowed.
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "checkpoint" => Ok(Self::Checkpoint),
+            "batch" => Ok(Self::Batch),
+            _ => Err("`checkpoint` or `batch`"),
         }
     }
 }
@@ -221,16 +256,40 @@ impl Store {
         self.reader.rounds(limit)
     }
 
+    /// Candles that have left memory.
+    #[must_use]
+    pub fn older_candles(&self) -> Arc<dyn OlderCandles> {
+        Arc::<Reader>::clone(&self.reader)
+    }
+
+    /// Alerts that have left memory.
+    #[must_use]
+    pub fn alert_history(&self) -> Arc<dyn AlertHistory> {
+        Arc::<Reader>::clone(&self.reader)
+    }
+
     /// What it answers over HTTP: the history of an agent, and the rounds.
     #[must_use]
     pub fn routes(&self) -> Vec<Route> {
-        routes::routes(&self.reader)
+        routes::routes(Some(&self.reader))
+    }
+
+    /// The same routes where there is no store: each answers that it is not available, which is no error.
+    #[must_use]
+    pub fn routes_without() -> Vec<Route> {
+        routes::routes(None)
     }
 
     /// Its metric families, to be registered once.
     #[must_use]
     pub fn collectors(&self) -> Vec<Box<dyn Collector>> {
         self.metrics.collectors()
+    }
+
+    /// The same histogram and gauge under the names of older dashboards, to be registered once.
+    #[must_use]
+    pub fn compat_collectors(&self) -> Vec<Box<dyn Collector>> {
+        self.metrics.compat_collectors()
     }
 }
 

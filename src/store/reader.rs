@@ -74,6 +74,56 @@ impl Reader {
         self.rows(&Choice::newest("alerts", ALERT, limit), Alert::read)
     }
 
+    /// Final candles that open before a time.
+    pub(super) fn candles_before(
+        &self,
+        symbol: &str,
+        interval: &str,
+        from_ms: Option<u64>,
+        before_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<Candle>, Error> {
+        let before = integer(before_ms);
+        let condition = "symbol = ? AND interval = ? AND open_time_ms < ? AND is_final";
+        let choice = Choice {
+            table: "candles",
+            columns: CANDLE,
+            of: (condition, params![symbol, interval, before]),
+            by: ("open_time_ms", "open_time_ms"),
+            from: from_ms.map(integer),
+            limit,
+        };
+        self.rows(&choice, Candle::read)
+    }
+
+    /// The newest changes of alerts before a time, oldest first.
+    pub(super) fn alerts_before(&self, before_us: u64, limit: usize) -> Result<Vec<Alert>, Error> {
+        let before = integer(before_us);
+        let choice = Choice {
+            table: "alerts",
+            columns: ALERT,
+            of: ("time_us < ?", params![before]),
+            by: ("time_us", "id"),
+            from: None,
+            limit,
+        };
+        self.rows(&choice, Alert::read)
+    }
+
+    /// Of each rule and subject the newest change, where that is firing. Reads an index from end to end and gives at
+    /// most as many rows as rules have subjects: for the start.
+    pub(super) fn firing(&self) -> Result<Vec<Alert>, Error> {
+        let sql = format!(
+            "SELECT {ALERT} FROM alerts WHERE id IN (SELECT max(id) FROM alerts GROUP BY rule, subject) \
+             AND state = 'firing' ORDER BY id"
+        );
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = connection.prepare(&sql).and_then(|mut statement| {
+            statement.query_map([], Alert::read)?.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        found.map_err(|error| Error::of_database(&self.path, &error))
+    }
+
     pub(super) fn rounds(&self, limit: usize) -> Result<Vec<Round>, Error> {
         self.rows(&Choice::newest("rounds", ROUND, limit), Round::read)
     }

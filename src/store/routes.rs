@@ -1,11 +1,11 @@
 //! What the store answers over HTTP: the history of an agent, and the rounds of the arena.
 //!
 //! Both read the file and so run on threads that may wait. Money is in its unit, with two decimals, as everywhere in
-//! the simulation's answers. Never: writes.
+//! the simulation's answers. Without a store both say so, with status 200: that a part is off is no error. Never: writes.
 
 use super::reader::{AgentHistory, Reader};
 use super::rows::{Agent, Round, Trade, side, status};
-use crate::api::{Asked, Parameter, Refusal, Route, Shape};
+use crate::api::{Answer, Asked, Parameter, Refusal, Route, Shape};
 use crate::event::Cents;
 use crate::sync::Arc;
 use serde_json::{Map, Value, json};
@@ -15,9 +15,8 @@ const LIMIT_DEFAULT: u64 = 500;
 /// Rows of one kind in an answer at most.
 const LIMIT_MAX: u64 = 5_000;
 
-pub(super) fn routes(reader: &Arc<Reader>) -> Vec<Route> {
-    let history = Arc::clone(reader);
-    let rounds = Arc::clone(reader);
+/// The routes over a store with this reader; none: of a store that is off.
+pub(super) fn routes(reader: Option<&Arc<Reader>>) -> Vec<Route> {
     vec![
         Route {
             path: "/api/agents/{name}/history",
@@ -43,21 +42,34 @@ pub(super) fn routes(reader: &Arc<Reader>) -> Vec<Route> {
                 "states": [agent(&example_agent())],
                 "trades": [trade(&example_trade())],
             }),
-            is_blocking: true,
-            answer: Arc::new(move |asked| answer_history(&history, asked)),
+            is_blocking: reader.is_some(),
+            answer: answer(reader, answer_history),
         },
         Route {
             path: "/api/rounds",
             summary: "The newest rounds of the arena that the store has kept, oldest first.",
             parameters: vec![limit()],
             example: json!([round(&example_round())]),
-            is_blocking: true,
-            answer: Arc::new(move |asked| {
-                let found = rounds.rounds(asked_limit(asked)).map_err(unavailable)?;
-                Ok(found.iter().map(round).collect())
-            }),
+            is_blocking: reader.is_some(),
+            answer: answer(reader, answer_rounds),
         },
     ]
+}
+
+fn answer(
+    reader: Option<&Arc<Reader>>,
+    tell: fn(&Reader, &Asked) -> Result<Value, Refusal>,
+) -> Answer {
+    let reader = reader.cloned();
+    Arc::new(move |asked| match &reader {
+        Some(reader) => tell(reader, asked),
+        None => Ok(json!({ "status": "not_available" })),
+    })
+}
+
+fn answer_rounds(reader: &Reader, asked: &Asked) -> Result<Value, Refusal> {
+    let found = reader.rounds(asked_limit(asked)).map_err(unavailable)?;
+    Ok(found.iter().map(round).collect())
 }
 
 fn answer_history(reader: &Reader, asked: &Asked) -> Result<Value, Refusal> {

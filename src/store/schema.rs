@@ -32,6 +32,8 @@ CREATE TABLE alerts (
     id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, rule TEXT NOT NULL, state TEXT NOT NULL,
     severity TEXT NOT NULL, subject TEXT NOT NULL, value REAL, threshold REAL, since_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX alerts_by_time ON alerts (time_us);
+CREATE INDEX alerts_of_subject ON alerts (rule, subject);
 CREATE TABLE trades (
     id INTEGER PRIMARY KEY, time_us INTEGER NOT NULL, agent TEXT NOT NULL, symbol TEXT NOT NULL, side TEXT NOT NULL,
     price_cents INTEGER NOT NULL, quantity_cents INTEGER NOT NULL, pnl_cents INTEGER NOT NULL, is_won INTEGER NOT NULL

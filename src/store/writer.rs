@@ -46,6 +46,11 @@ impl Writer {
         self.hand_in(Row::Round(round))
     }
 
+    /// Counts events that were gone before they could become rows.
+    pub fn missed(&self, events: u64) {
+        self.metrics.missed(events);
+    }
+
     fn hand_in(&self, row: Row) -> bool {
         let is_taken = self.queue.try_send(row).is_ok();
         if !is_taken {

@@ -120,7 +120,7 @@ pub(crate) fn count(folder: &Folder, table: &str) -> u64 {
 
 pub(crate) fn registered(store: &Store) -> std::sync::Arc<Telemetry> {
     let telemetry = Telemetry::new(1);
-    for collector in store.collectors() {
+    for collector in store.collectors().into_iter().chain(store.compat_collectors()) {
         telemetry.register(collector).unwrap();
     }
     telemetry
