@@ -11,7 +11,7 @@ use std::io;
 pub enum Error {
     /// A listener's address could not be bound: choose another, or stop whoever has it.
     Bind {
-        /// The listener, as its option is called: `ws`, `http`, `metrics`.
+        /// The listener, as its option is called: `ws`, `http`, `collector_metrics`.
         listener: &'static str,
         /// The address asked for.
         address: String,
@@ -57,7 +57,8 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind { listener, address, source } => {
-                write!(f, "cannot listen on {address}: {source} (choose another with --{listener})")
+                let flag = listener.replace('_', "-");
+                write!(f, "cannot listen on {address}: {source} (choose another with --{flag})")
             }
             Self::Connect { url, reason } => write!(f, "cannot connect to {url}: {reason}"),
             Self::Refused(reason)

@@ -4,8 +4,9 @@
 use lineage::Engine;
 use lineage::config::{Config, Key, SourceChoice};
 use lineage::session::CLOSE_CODES;
-use lineage::source::replay::{Options, Replay, Speed};
-use lineage::telemetry::{EngineCounter, Probe, ShardCounter, Telemetry};
+use lineage::telemetry::{EngineCounter, ShardCounter};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 fn document(name: &str) -> String {
@@ -22,81 +23,68 @@ fn rows<'a>(document: &'a str, cell: &str) -> Vec<&'a str> {
     document.lines().filter(is_row).collect()
 }
 
-/// What a whole engine exposes, with a webhook.
-fn exposition() -> String {
-    let any_port = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config {
-        ws: any_port,
-        http: None,
-        metrics: None,
-        source: SourceChoice::None,
-        shards: 1,
-        ..Config::default()
-    };
-    config.webhook.url = "http://127.0.0.1:9/hook".to_owned();
-    let engine = Engine::start(config).expect("a valid configuration and a free port");
-    String::from_utf8(engine.telemetry().text()).expect("the format is text")
+/// Names and kinds of scrapes of two engines: the simulation with everything on, and a replay.
+fn exposed() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let mut simulated = Config::default();
+    simulated.webhook.url = "http://127.0.0.1:9/hook".to_owned();
+    simulated.store.path = folder.join(format!("documents-{}.db", std::process::id()));
+    let path = folder.join("documents.jsonl");
+    let frame = r#"1 {"stream":"btcusdt@trade","data":{}}"#;
+    std::fs::write(&path, frame).expect("a folder for tests");
+    let replayed =
+        Config { source: SourceChoice::Replay { path, feed: None }, ..Config::default() };
+    let mut exposed = scrape(simulated);
+    exposed.extend(scrape(replayed));
+    exposed.sort();
+    exposed.dedup();
+    exposed
 }
 
-/// Families of the pipeline, in either of their names.
-const PIPELINE: [&str; 8] = [
-    "lineage_collector_",
-    "lineage_calculator_",
-    "lineage_pipeline_",
-    "lineage_alert",
-    "lineage_webhook_",
-    "data_collector_",
-    "metrics_calculator_",
-    "alert_engine_",
-];
-
-fn kinds(exposition: &str) -> Vec<(&str, &str)> {
-    let kinds = exposition.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-    kinds.filter_map(|line| line.split_once(' ')).collect()
+fn scrape(config: Config) -> Vec<(String, String)> {
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = Config { ws: any_port, http: Some(any_port), metrics: Some(any_port), ..config };
+    let engine = Engine::start(config).expect("free ports");
+    let mut stream =
+        TcpStream::connect(engine.addresses().metrics.expect("on")).expect("a listener");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .expect("the server reads");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("a page, then the end");
+    let kinds = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    kinds.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect()
 }
 
 #[test]
-fn every_metric_is_explained_with_its_kind_and_no_other_is() {
+fn s22_every_metric_of_a_real_scrape_is_explained_with_its_kind_and_no_other_is() {
     let text = document("metrics.md");
-    let telemetry = Telemetry::new(1);
-    telemetry.set_probe(Box::new(Probe::default));
-    let core = String::from_utf8(telemetry.text()).expect("the format is text");
-    let core = kinds(&core);
-    let exposition = exposition();
-    let exposed = kinds(&exposition);
-    let is_explained = |name: &str| {
-        let is_core = core.iter().any(|(other, _)| *other == name) && name.starts_with("lineage_");
-        is_core || PIPELINE[..5].iter().any(|prefix| name.starts_with(prefix))
-    };
-    for (name, kind) in exposed.iter().filter(|(name, _)| is_explained(name)) {
+    let exposed = exposed();
+    // Those of the process are described by its own convention.
+    for (name, kind) in exposed.iter().filter(|(name, _)| !name.starts_with("process_")) {
         let rows = rows(&text, name);
         assert_eq!(rows.len(), 1, "docs/metrics.md explains {name} {} times", rows.len());
         assert!(rows[0].contains(&format!("| {kind} |")), "{name} is a {kind}, not: {}", rows[0]);
     }
-    for line in text.lines().filter_map(|line| line.strip_prefix("| `lineage_")) {
-        let name = format!("lineage_{}", line.split('`').next().unwrap_or_default());
-        assert!(exposed.iter().any(|(other, _)| *other == name), "there is no metric {name}");
+    for line in text.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let name = line.split('`').next().unwrap_or_default();
+        let is_there = exposed.iter().any(|(other, _)| other == name);
+        assert!(is_there, "there is no metric {name}");
     }
 }
 
 #[test]
-fn every_figure_of_the_pipeline_is_explained_in_its_own_words_and_under_both_names() {
-    let (text, exposition) = (document("metrics.md"), exposition());
-    let of_pipeline =
-        |(name, _): &(&str, &str)| PIPELINE.iter().any(|prefix| name.starts_with(prefix));
-    let families: Vec<_> = kinds(&exposition).into_iter().filter(of_pipeline).collect();
-    assert!(families.len() > 20, "{families:?}");
-    for (name, kind) in families {
-        let cell = format!("`{name}`");
-        let rows: Vec<&str> =
-            text.lines().filter(|line| line.starts_with('|') && line.contains(&cell)).collect();
-        assert_eq!(rows.len(), 1, "docs/metrics.md names {name} in {} rows", rows.len());
-        assert!(rows[0].contains(&format!("| {kind} |")), "{name} is a {kind}: {}", rows[0]);
-        let help = format!("# HELP {name} ");
-        let help = exposition.lines().find_map(|line| line.strip_prefix(&help)).expect("a help");
-        if name.starts_with("lineage_") {
-            assert!(rows[0].contains(help), "{name}: {help}");
-        }
+fn s20b_the_readme_shows_the_program_that_the_library_documents() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |name| std::fs::read_to_string(root.join(name)).expect("a file");
+    let (readme, library) = (read("README.md"), read("src/engine/mod.rs"));
+    let shown = readme.split("\n## Metrics of your own agents\n").nth(1).expect("the section");
+    let shown = shown.split("\n## ").next().unwrap_or_default();
+    let code: Vec<&str> = shown.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+    assert!(code.len() >= 5, "{code:?}");
+    for line in code {
+        // What the doctest runs is what the README shows.
+        assert!(library.contains(&format!("/// {line}\n")), "not in src/engine/mod.rs: {line}");
     }
 }
 

@@ -76,6 +76,9 @@ fn banner(settings: &Settings, addresses: &Addresses, descriptors: u64) -> Vec<S
         lines.push(format!("  metrics    http://{metrics}/metrics"));
         lines.push(format!("  health     http://{metrics}/health"));
     }
+    for (name, address) in addresses.named().filter(|(name, _)| name.ends_with("_metrics")) {
+        lines.push(format!("  {name} http://{address}/metrics"));
+    }
     lines.push(format!("shards {}, descriptor limit {descriptors}", config.shards));
     lines
 }
@@ -115,12 +118,8 @@ fn started(config: &Config) -> Vec<String> {
 
 /// The addresses as one JSON object; listeners that are off are left out.
 fn ports(addresses: &Addresses) -> String {
-    let listeners =
-        [("ws", Some(addresses.ws)), ("http", addresses.http), ("metrics", addresses.metrics)];
-    let members: Vec<String> = listeners
-        .iter()
-        .filter_map(|(name, address)| address.map(|address| format!("\"{name}\":\"{address}\"")))
-        .collect();
+    let members: Vec<String> =
+        addresses.named().map(|(name, address)| format!("\"{name}\":\"{address}\"")).collect();
     format!("{{{}}}", members.join(","))
 }
 

@@ -52,6 +52,19 @@ pub enum SourceChoice {
     },
 }
 
+/// Listeners of single components, for scrapers that know each by its own address; `None`: no such listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Components {
+    /// Of what makes candles.
+    pub collector_metrics: Option<SocketAddr>,
+    /// Of what makes indicators.
+    pub calculator_metrics: Option<SocketAddr>,
+    /// Of the alert engine.
+    pub alerts_metrics: Option<SocketAddr>,
+    /// Of REST.
+    pub gateway_metrics: Option<SocketAddr>,
+}
+
 /// Everything an engine can be told. Start from the default and change what matters:
 ///
 /// ```
@@ -70,6 +83,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Where metrics and health are served (127.0.0.1:9184); `None`: no such listener.
     pub metrics: Option<SocketAddr>,
+    /// Where the metrics and health of one component are served, each on a listener of its own (none).
+    pub components: Components,
 
     /// Where the events come from (the simulation).
     pub source: SourceChoice,
@@ -183,6 +198,7 @@ impl Default for Config {
             ws: loopback(9001),
             http: Some(loopback(8000)),
             metrics: Some(loopback(9184)),
+            components: Components::default(),
             source: SourceChoice::Simulation,
             speed: Speed::default(),
             symbol_map: default_symbol_map(),
@@ -277,7 +293,8 @@ impl Config {
                 text::show_bytes(self.message_bytes_max as u64),
             ));
         }
-        self.validate_systems()
+        self.validate_systems()?;
+        self.components.check(self.pipeline_enabled, self.http.is_some()).or_else(refuse)
     }
 
     /// Options of the simulation that depend on each other.
@@ -304,6 +321,26 @@ impl Config {
                 "chain_load_spread_tps = {} must not be larger than chain_load_tps = {}",
                 chain.load_spread_tps, chain.load_tps,
             ));
+        }
+        Ok(())
+    }
+}
+
+impl Components {
+    /// Whether what is listened for runs.
+    fn check(&self, has_pipeline: bool, has_gateway: bool) -> Result<(), String> {
+        let pipeline = (has_pipeline, "pipeline_enabled = false: switch the pipeline on");
+        for (name, address, (runs, why)) in [
+            ("collector_metrics", self.collector_metrics, pipeline),
+            ("calculator_metrics", self.calculator_metrics, pipeline),
+            ("alerts_metrics", self.alerts_metrics, pipeline),
+            ("gateway_metrics", self.gateway_metrics, (has_gateway, "http = off: switch http on")),
+        ] {
+            if let Some(address) = address.filter(|_| !runs) {
+                return Err(format!(
+                    "{name} = {address} has nothing to show, because {why}, or set {name} = off"
+                ));
+            }
         }
         Ok(())
     }

@@ -95,6 +95,14 @@ keys! {
         "Where HTTP clients connect"
     Listeners "ADDRESS|off" metrics [config.metrics] text::address_or_off, |a| text::show_address_or_off(*a);
         "Where /metrics and /health are served"
+    Listeners "ADDRESS|off" collector_metrics [config.components.collector_metrics] text::address_or_off, |a| text::show_address_or_off(*a);
+        "Where metrics and health of the data collector alone are served; usual port 9090"
+    Listeners "ADDRESS|off" calculator_metrics [config.components.calculator_metrics] text::address_or_off, |a| text::show_address_or_off(*a);
+        "Where metrics and health of the metrics calculator alone are served; usual port 9091"
+    Listeners "ADDRESS|off" alerts_metrics [config.components.alerts_metrics] text::address_or_off, |a| text::show_address_or_off(*a);
+        "Where metrics and health of the alert engine alone are served; usual port 9092"
+    Listeners "ADDRESS|off" gateway_metrics [config.components.gateway_metrics] text::address_or_off, |a| text::show_address_or_off(*a);
+        "Where metrics and health of the REST gateway alone are served; usual port 9093"
 
     Source "SOURCE" source [config.source] text::source, text::show_source;
         "simulation, replay:PATH, replay:FEED=PATH or none; FEED is recognised, or one of binance, coinbase, kraken, kraken-futures, bitmex, okx"

@@ -168,7 +168,7 @@ fn parts(
         served: Arc::new(Tally::new()),
         stop: Stop::new(),
         is_draining: Arc::new(Flag::new()),
-        has_source_failed: Arc::new(Flag::new()),
+        roster: Arc::default(),
         epoch,
         config,
     }

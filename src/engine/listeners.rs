@@ -1,8 +1,9 @@
 //! The addresses an engine listens on, and what is served at each.
 
 use super::{Addresses, Parts, legacy_query};
+use crate::config::Components;
 use crate::error::Error;
-use crate::http::{self, Surface};
+use crate::http::{self, Component, Surface};
 use crate::server::{self, Listener, Routes};
 use crate::shard::{Endpoint, LegacyKind, LegacyView};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -87,5 +88,24 @@ pub(super) fn listen(
         .metrics
         .map(|at| open("metrics", at, None, &service(Surface::Metrics)))
         .transpose()?;
-    Ok((listeners, Addresses { ws, http, metrics }))
+    let named = &config.components;
+    let mut component = |name, address: Option<SocketAddr>, component| {
+        let service = service(Surface::Component(component));
+        address.map(|at| open(name, at, None, &service)).transpose()
+    };
+    let components = Components {
+        collector_metrics: component(
+            "collector_metrics",
+            named.collector_metrics,
+            Component::Collector,
+        )?,
+        calculator_metrics: component(
+            "calculator_metrics",
+            named.calculator_metrics,
+            Component::Calculator,
+        )?,
+        alerts_metrics: component("alerts_metrics", named.alerts_metrics, Component::Alerts)?,
+        gateway_metrics: component("gateway_metrics", named.gateway_metrics, Component::Gateway)?,
+    };
+    Ok((listeners, Addresses { ws, http, metrics, components }))
 }

@@ -9,8 +9,10 @@ mod alerting;
 mod builder;
 mod feeds;
 mod gate;
+mod health;
 mod legacy_query;
 mod listeners;
+mod pages;
 mod parts;
 mod sources;
 mod storage;
@@ -19,7 +21,7 @@ mod systems;
 pub use builder::Builder;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Components, Config};
 use crate::encode::{Encoder, OnFull, Publisher, SharedPublisher, Tap};
 use crate::error::Error;
 use crate::event::{Class, Event, Pattern, Topic, TopicError, Topics};
@@ -31,8 +33,9 @@ use crate::shard::{Broadcaster, Dispatch};
 use crate::snapshot::Values;
 use crate::source::{FlowGate, Stop};
 use crate::sync::{Flag, Tally};
-use crate::telemetry::{Probe, Telemetry};
+use crate::telemetry::{Agents, Probe, Telemetry};
 use gate::Gate;
+use health::Roster;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -73,7 +76,8 @@ pub(crate) struct Parts {
     pub(crate) served: Arc<Tally>,
     pub(crate) stop: Stop,
     pub(crate) is_draining: Arc<Flag>,
-    pub(crate) has_source_failed: Arc<Flag>,
+    /// The writers of events, and how they fare.
+    pub(crate) roster: Arc<Roster>,
     pub(crate) epoch: Arc<str>,
 }
 
@@ -86,6 +90,26 @@ pub struct Addresses {
     pub http: Option<SocketAddr>,
     /// Metrics and health.
     pub metrics: Option<SocketAddr>,
+    /// Metrics and health of single components.
+    pub components: Components,
+}
+
+impl Addresses {
+    /// Those that are there, each with the name of its option.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let Components { collector_metrics, calculator_metrics, alerts_metrics, gateway_metrics } =
+            self.components;
+        let all = [
+            ("ws", Some(self.ws)),
+            ("http", self.http),
+            ("metrics", self.metrics),
+            ("collector_metrics", collector_metrics),
+            ("calculator_metrics", calculator_metrics),
+            ("alerts_metrics", alerts_metrics),
+            ("gateway_metrics", gateway_metrics),
+        ];
+        all.into_iter().filter_map(|(name, address)| Some((name, address?)))
+    }
 }
 
 /// What a drain came to.
@@ -141,6 +165,27 @@ impl Engine {
     #[must_use]
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.parts.telemetry
+    }
+
+    /// The metrics of agents: an embedding program sets and reads those of its own, the arena's are filled by the
+    /// engine. Every agent that is registered is in the next scrape.
+    ///
+    /// ```
+    /// # use lineage::config::{Config, SourceChoice};
+    /// # let any = "127.0.0.1:0".parse()?;
+    /// # let config = Config { ws: any, http: None, metrics: None, source: SourceChoice::None, ..Config::default() };
+    /// let engine = lineage::Engine::start(config)?;
+    /// let metrics = engine.agents();
+    /// metrics.register("scout", "🔭 Scout", 10_000.0); // name in topics, label in metrics, start capital
+    /// metrics.set_agent_capital("scout", 10_250.0);
+    /// metrics.set_agent_trades("scout", 4);
+    /// metrics.set_agent_win_rate("scout", 0.75);
+    /// assert_eq!(metrics.agent_capital("scout"), Some(10_250.0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn agents(&self) -> &Agents {
+        self.parts.systems.figures().agents()
     }
 
     /// Registers a topic, or finds it; cheap enough to call often, but meant to be called once.

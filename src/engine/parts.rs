@@ -1,9 +1,9 @@
 //! What the shared parts of an engine lend to its shards and to its HTTP surfaces.
 
-use super::Parts;
+use super::{Parts, pages};
 use crate::config::Config;
+use crate::http;
 use crate::http::publish::{self, Door, PublishAccess};
-use crate::http::{self, Check, Health};
 use crate::session::Limits;
 use crate::shard::{self, Floors, Handler, PublishRight, Setup};
 use crate::source::replay::ReplayReport;
@@ -86,12 +86,14 @@ impl Parts {
             pace_patience: self.config.publish_pace_patience,
             ..publish::Options::default()
         };
+        let mut routes = self.systems.routes();
+        routes.extend(pages::routes(self.encoder.clone(), self.values.clone()));
         http::Context {
             telemetry: self.telemetry.clone(),
             health: Box::new(move || parts.health()),
             door: Door::new(door, options),
             shards: http::Shards::new(self.dispatch.clone()),
-            gateway: http::Gateway::new(self.systems.routes(), self.clock.clone()),
+            gateway: http::Gateway::new(routes, self.clock.clone(), self.systems.figures().clone()),
             streams: self.streams.clone(),
         }
     }
@@ -128,37 +130,5 @@ impl Parts {
                 connections_max,
             }
         })
-    }
-
-    fn health(&self) -> Health {
-        let is_draining = self.is_draining.is_raised();
-        let depth = self.intake.depth();
-        Health {
-            checks: vec![
-                Check {
-                    name: "serving",
-                    ok: !is_draining,
-                    detail: if is_draining {
-                        "draining".into()
-                    } else {
-                        "taking new clients".into()
-                    },
-                },
-                Check {
-                    name: "intake",
-                    ok: depth < self.intake.capacity() as u64,
-                    detail: format!("{depth} events wait in the rings"),
-                },
-                Check {
-                    name: "source",
-                    ok: !self.has_source_failed.is_raised(),
-                    detail: if self.has_source_failed.is_raised() {
-                        "has failed".into()
-                    } else {
-                        "runs or has ended".into()
-                    },
-                },
-            ],
-        }
     }
 }

@@ -3,6 +3,7 @@
 use super::Parts;
 use super::builder::runtime;
 use super::feeds;
+use super::health::{Roster, State};
 use super::systems::Systems;
 use crate::config::{Config, SourceChoice};
 use crate::encode::OnFull;
@@ -88,23 +89,27 @@ pub(super) fn start_source(
         stop: parts.stop.clone(),
         gate: parts.gate.clone(),
     };
-    let (served, stop, has_failed) =
-        (parts.served.clone(), parts.stop.clone(), parts.has_source_failed.clone());
+    let (served, stop) = (parts.served.clone(), parts.stop.clone());
     let clients = parts.config.start_at_clients as u64;
     let name = source.name();
+    let entry = Roster::enter(&parts.roster, name);
     std::thread::Builder::new()
         .name(format!("source-{name}"))
         .spawn(move || {
             while served.value() < clients {
                 if stop.wait_for(Duration::from_millis(1)) {
+                    entry.end(State::Ended);
                     return;
                 }
             }
             match source.run(context) {
-                Ok(()) => tracing::debug!(source = name, "source has ended"),
+                Ok(()) => {
+                    entry.end(State::Ended);
+                    tracing::debug!(source = name, "source has ended");
+                }
                 Err(error) => {
-                    has_failed.raise();
                     tracing::error!(source = name, error = error.0, "source has failed");
+                    entry.end(State::Failed(error.0));
                 }
             }
         })

@@ -128,6 +128,16 @@ impl Systems {
         simulation
     }
 
+    /// The numbers of agents, markets, rounds and the API.
+    pub(super) fn figures(&self) -> &Arc<telemetry::Systems> {
+        &self.figures
+    }
+
+    /// Whether hub, ledger and pipeline are on.
+    pub(super) fn has(&self) -> [bool; 3] {
+        [self.board.is_some(), self.has_chain, self.candles.is_some()]
+    }
+
     /// What the systems answer over HTTP.
     pub(super) fn routes(&self) -> Vec<Route> {
         let mut routes = hub::routes(self.board.as_ref());
@@ -185,11 +195,6 @@ impl Systems {
     /// Delivers the alerts that still wait for the webhook, for `patience` at most. Once the pipeline has ended.
     pub(super) fn finish_alerts(&self, patience: Duration) {
         self.outbox.finish(patience);
-    }
-
-    /// The figures of the arena and of the API.
-    pub(super) fn figures(&self) -> &Arc<telemetry::Systems> {
-        &self.figures
     }
 
     /// What keeps the arena's figures up to date: to be run on a thread of its own, until `stop`.

@@ -32,6 +32,13 @@ impl Health {
         self.checks.iter().all(|check| check.ok)
     }
 
+    /// The checks of these names, as far as there are such.
+    #[must_use]
+    pub fn only(mut self, names: &[&str]) -> Self {
+        self.checks.retain(|check| names.contains(&check.name));
+        self
+    }
+
     fn status(&self) -> (StatusCode, &'static str) {
         if self.is_ready() {
             (StatusCode::OK, "ready")

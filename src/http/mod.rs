@@ -4,11 +4,14 @@
 //! sizes, time) and is no upgrade. It runs on the edge's runtime, one task per connection, and never on a shard.
 //! Nothing here holds a lock across a wait, and every wait has a bound.
 //!
-//! `answer` makes responses · `connections` tells who is there · `gateway` serves REST · `health` says whether the engine can serve ·
+//! `answer` makes responses · `component` names the parts with a listener of their own · `connections` tells who is there ·
+//! `cors` lets pages of other origins in · `gateway` serves REST · `health` says whether the engine can serve ·
 //! `metrics` is the exposition · `publish` takes events · `query` reads the query of a request · `stream` gives events.
 
 mod answer;
+mod component;
 mod connections;
+mod cors;
 pub mod gateway;
 mod health;
 mod metrics;
@@ -18,6 +21,7 @@ pub mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use component::Component;
 pub use connections::Shards;
 pub use gateway::Gateway;
 pub use health::{Check, Health};
@@ -53,6 +57,8 @@ pub type Service = Arc<
 pub enum Surface {
     /// `/metrics` and health.
     Metrics,
+    /// `/metrics` and health of one component.
+    Component(Component),
     /// Streams, publishing, connections and health.
     Http,
     /// Health; everything else is for WebSocket clients.
@@ -93,7 +99,7 @@ where
     })
 }
 
-/// Chooses by path, then by method. Dropping the future between two chunks of a publish request loses nothing that
+/// Answers a request; on the HTTP listener also one of a page of another origin. Dropping the future between two chunks of a publish request loses nothing that
 /// was accepted; the client only does not learn how many that were.
 async fn route<B, I>(
     surface: Surface,
@@ -105,18 +111,35 @@ where
     B: hyper::body::Body<Data = Bytes> + Unpin,
     I: Intake,
 {
-    if let (Surface::Http, Some(kind)) = (surface, stream::Route::of(request.uri().path())) {
+    if surface != Surface::Http {
+        return page(surface, context, request, peer).await.map(answer::whole);
+    }
+    let origin = cors::origin(request.headers());
+    let mut response = match cors::options(request.method(), request.headers()) {
+        Some(response) => response,
+        None => api(context, request, peer).await,
+    };
+    cors::admit(origin, &mut response);
+    response
+}
+
+/// Chooses by path, then by method, on the HTTP listener.
+async fn api<B, I>(context: &Context<I>, request: Request<B>, peer: SocketAddr) -> Response<Body>
+where
+    B: hyper::body::Body<Data = Bytes> + Unpin,
+    I: Intake,
+{
+    if let Some(kind) = stream::Route::of(request.uri().path()) {
         return match *request.method() {
             Method::GET | Method::HEAD => stream::respond(&context.streams, kind, &request).await,
             _ => answer::method_not_allowed("GET, HEAD").map(answer::whole),
         };
     }
-    if surface == Surface::Http
-        && let Some(response) = context.gateway.respond(request.method(), request.uri()).await
-    {
-        return response.map(answer::whole);
+    let gateway = &context.gateway;
+    match gateway.respond(request.method(), request.uri(), request.headers()).await {
+        Some(response) => response.map(answer::whole),
+        None => page(Surface::Http, context, request, peer).await.map(answer::whole),
     }
-    page(surface, context, request, peer).await.map(answer::whole)
 }
 
 /// The answers that are made at once.
@@ -130,20 +153,24 @@ where
     B: hyper::body::Body<Data = Bytes> + Unpin,
     I: Intake,
 {
-    let reads =
-        |page: fn(&Context<I>, &Request<B>) -> Response<Full<Bytes>>| match *request.method() {
-            Method::GET | Method::HEAD => page(context, &request),
-            _ => answer::method_not_allowed("GET, HEAD"),
-        };
+    let checks = || match surface {
+        Surface::Component(component) => (context.health)().only(component.checks()),
+        _ => (context.health)(),
+    };
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    let reads = |answer: &dyn Fn() -> Response<Full<Bytes>>| {
+        if is_read { answer() } else { answer::method_not_allowed("GET, HEAD") }
+    };
     match (surface, request.uri().path()) {
-        (_, "/health") => {
-            reads(|context, _| health::detail(&(context.health)(), &context.telemetry))
-        }
-        (_, "/health/live") => reads(|_, _| health::live()),
-        (_, "/health/ready") => reads(|context, _| health::ready(&(context.health)())),
+        (_, "/health") => reads(&|| health::detail(&checks(), &context.telemetry)),
+        (_, "/health/live") => reads(&health::live),
+        (_, "/health/ready") => reads(&|| health::ready(&checks())),
         (Surface::Metrics, "/metrics") => {
-            reads(|context, request| metrics::page(&context.telemetry, request.headers()))
+            reads(&|| metrics::page(context.telemetry.text(), request.headers()))
         }
+        (Surface::Component(component), "/metrics") => reads(&|| {
+            metrics::page(context.telemetry.text_of(component.families()), request.headers())
+        }),
         (Surface::Http, "/v1/publish") => match *request.method() {
             Method::POST => publish::respond(&context.door, request, peer).await,
             _ => answer::method_not_allowed("POST"),
@@ -151,7 +178,7 @@ where
         (Surface::Http, path) if is_at_or_below(path, connections::PATH) => {
             connections::respond(&context.shards, request.method(), request.uri(), peer).await
         }
-        (Surface::Metrics, _) => answer::problem(
+        (Surface::Metrics | Surface::Component(_), _) => answer::problem(
             StatusCode::NOT_FOUND,
             "this listener serves /metrics, /health, /health/live and /health/ready",
         ),
@@ -161,8 +188,8 @@ where
         ),
         (Surface::Http, _) => answer::problem(
             StatusCode::NOT_FOUND,
-            "this listener serves /v1/sse, /v1/poll, /v1/snapshot, /v1/publish, /api/connections, /health, /health/live \
-             and /health/ready",
+            "this listener serves /v1/sse, /v1/poll, /v1/snapshot, /v1/publish, /api/connections, /health, /health/live, \
+             /health/ready, and what /api/openapi.json lists",
         ),
     }
 }

@@ -5,6 +5,7 @@ use crate::clock::Clock;
 use crate::event::{Event, Topics};
 use crate::shard::Dispatch;
 use crate::source::OpenGate;
+use crate::telemetry;
 use crate::wake::Wake;
 use http_body_util::BodyExt as _;
 use hyper::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE};
@@ -43,7 +44,11 @@ fn context(checks: &[(&'static str, bool)]) -> Context<NoRing> {
         telemetry,
         health: Box::new(move || Health { checks: checks.clone() }),
         door: Door::new(parts, publish::Options::default()),
-        gateway: Gateway::new(Vec::new(), Clock::system()),
+        gateway: Gateway::new(
+            Vec::new(),
+            Clock::system(),
+            telemetry::Systems::new(telemetry::Options::default()),
+        ),
         streams: stream::tests::hub(stream::Options::default()),
         shards: Shards::new(Arc::new(Dispatch::new(2, Arc::new(Wake::new(2)))))
             .patience(Duration::from_millis(1)),

@@ -44,10 +44,13 @@ impl Exposition {
         added.map_err(|error| Error::Config(format!("metrics: {error}")))
     }
 
-    pub(super) fn text(&self) -> Vec<u8> {
+    /// The families whose names begin with one of `prefixes`.
+    pub(super) fn text(&self, prefixes: &[&str]) -> Vec<u8> {
+        let mut families = self.0.gather();
+        families.retain(|family| prefixes.iter().any(|prefix| family.name().starts_with(prefix)));
         let mut text = Vec::with_capacity(16 * 1024);
         TextEncoder::new()
-            .encode(&self.0.gather(), &mut text)
+            .encode(&families, &mut text)
             .expect("writing to memory succeeds, and families without samples are left out before");
         text
     }

@@ -198,7 +198,13 @@ impl Telemetry {
     /// microseconds, most of them for what `/proc` says of the process; allocates.
     #[must_use]
     pub fn text(&self) -> Vec<u8> {
-        self.exposition.text()
+        self.exposition.text(&[""])
+    }
+
+    /// As [`text`](Self::text), of the families alone whose names begin with one of `prefixes`.
+    #[must_use]
+    pub fn text_of(&self, prefixes: &[&str]) -> Vec<u8> {
+        self.exposition.text(prefixes)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Lookup, Options, Systems, Telemetry};
 use crate::event::{
-    Action, Agent, AgentName, Body, Cents, Event, Market, Payload, Side, Status, Topic, Trade,
-    Typed,
+    Action, Agent, AgentName, Body, Cents, Event, Market, Payload, Round, Side, Status, Topic,
+    Trade, Typed,
 };
 use crate::sync::Arc;
 use std::collections::BTreeMap;
@@ -185,18 +185,21 @@ fn trade() -> Body {
     })
 }
 
-/// A record that is JSON of these bytes.
+/// A record of another system.
 #[derive(Debug)]
-struct Record(&'static str);
+struct Record;
 
 impl Payload for Record {
     fn write_json(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.as_bytes());
+        out.extend_from_slice(br#"{"round":2,"winner":"momentum","capital":{}}"#);
     }
 }
 
-const ROUND: &str =
-    r#"{"round":1,"winner":"momentum","capital":{"momentum":50123.25,"balanced":-5.50}}"#;
+fn round() -> Round {
+    let balanced = Arc::new(AgentName { slug: "balanced".into(), name: "⚖️ Balanced".into() });
+    let capital = vec![(momentum(), Cents(5_012_325)), (balanced, Cents(-550))];
+    Round { round: 1, winner: momentum(), capital }
+}
 
 #[test]
 fn s22_values_are_those_of_the_events_and_a_name_agrees_with_its_twin() {
@@ -207,9 +210,8 @@ fn s22_values_are_those_of_the_events_and_a_name_agrees_with_its_twin() {
         (6_000_000, trade()),
         (6_000_000, trade()),
         (6_000_000, state()),
-        (7_000_000, Body::Typed(Typed::new(Record(ROUND)))),
-        (7_000_000, Body::Typed(Typed::new(Record(r#"{"round":2}"#)))),
-        (7_000_000, Body::Typed(Typed::new(Record("no JSON")))),
+        (7_000_000, Body::Typed(Typed::new(round()))),
+        (7_000_000, Body::Typed(Typed::new(Record))),
     ] {
         systems.observe(&event(time_us, body));
     }

@@ -5,15 +5,14 @@
 //! twin show the same cell.
 //!
 //! Never on the data path: its events come through a tap. An event costs a look-up by name and a lock of one shard of
-//! a map; a round is read back from its JSON.
+//! a map.
 
 use super::agents::{AGENTS_MAX, Agents};
 use super::names;
-use crate::event::{Agent, Body, Cents, Event, Market, Typed};
+use crate::event::{Agent, Body, Cents, Event, Market, Round, Typed};
 use crate::sync::{Arc, Tally, Watermark};
 use dashmap::DashMap;
 use prometheus::core::Collector;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// What metrics of the systems are shown, and how many.
@@ -49,15 +48,6 @@ pub struct Systems {
     cache_misses: Tally,
     requests: Tally,
     request_errors: Tally,
-}
-
-/// What a record of a finished round says.
-#[derive(Deserialize)]
-struct Round {
-    #[serde(rename = "round")]
-    _number: u64,
-    winner: String,
-    capital: BTreeMap<String, f64>,
 }
 
 impl Systems {
@@ -175,15 +165,13 @@ impl Systems {
     }
 
     fn observe_typed(&self, typed: &Typed) {
-        let mut json = Vec::new();
-        typed.0.write_json(&mut json);
-        // Records of other systems have other fields.
-        let Ok(round) = serde_json::from_slice::<Round>(&json) else { return };
+        // Other systems have other records.
+        let Some(round) = typed.get::<Round>() else { return };
         self.rounds.add(1);
-        for (slug, capital) in &round.capital {
-            self.agents.change(slug, |row| row.final_capital = *capital);
+        for (agent, capital) in &round.capital {
+            self.agents.change(&agent.slug, |row| row.final_capital = dollars(*capital));
         }
-        self.agents.change(&round.winner, |row| row.rounds_won += 1);
+        self.agents.change(&round.winner.slug, |row| row.rounds_won += 1);
     }
 
     pub(super) fn options(&self) -> &Options {

@@ -11,10 +11,11 @@ mod document;
 use super::{answer, query};
 use crate::api::{Asked, Refusal, Route};
 use crate::clock::Clock;
-use crate::sync::Tally;
+use crate::telemetry::{Lookup, Systems};
 use bytes::Bytes;
 use cache::Cache;
 use http_body_util::Full;
+use hyper::header::HeaderMap;
 use hyper::http::Uri;
 use hyper::{Method, Response, StatusCode};
 use serde_json::Value;
@@ -24,40 +25,25 @@ use std::sync::Arc;
 /// Where the document is.
 pub const DOCUMENT: &str = "/api/openapi.json";
 
+/// Shorter answers fit into one packet as they are.
+const COMPRESSED_BYTES_MIN: usize = 1_024;
+
 /// All routes.
 #[derive(Debug)]
 pub struct Gateway {
     routes: Vec<Route>,
     document: Value,
     cache: Cache,
-    counts: Arc<Counts>,
-}
-
-/// What was asked and answered.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Requests for a route, whatever became of them.
-    pub requests: Tally,
-    /// Requests answered with 4xx or 5xx.
-    pub errors: Tally,
-    /// Answers taken from the cache.
-    pub cache_hits: Tally,
-    /// Answers made.
-    pub cache_misses: Tally,
+    /// Where requests and look-ups in the cache are counted.
+    figures: Arc<Systems>,
 }
 
 impl Gateway {
-    /// A gateway for these routes.
+    /// A gateway for these routes, which counts in `figures` what it is asked and answers.
     #[must_use]
-    pub fn new(routes: Vec<Route>, clock: Clock) -> Self {
+    pub fn new(routes: Vec<Route>, clock: Clock, figures: Arc<Systems>) -> Self {
         let document = document::write(&routes);
-        Self { routes, document, cache: Cache::new(clock), counts: Arc::default() }
-    }
-
-    /// What was asked and answered so far.
-    #[must_use]
-    pub fn counts(&self) -> &Arc<Counts> {
-        &self.counts
+        Self { routes, document, cache: Cache::new(clock), figures }
     }
 
     /// Answers a request for one of the routes, or for the document; `None`: the path is neither.
@@ -65,6 +51,7 @@ impl Gateway {
         &self,
         method: &Method,
         uri: &Uri,
+        headers: &HeaderMap,
     ) -> Option<Response<Full<Bytes>>> {
         let path = uri.path();
         let is_read = matches!(*method, Method::GET | Method::HEAD);
@@ -72,11 +59,10 @@ impl Gateway {
         let response = match found {
             None if path != DOCUMENT => return None,
             _ if !is_read => answer::method_not_allowed("GET, HEAD"),
-            None => answer::json(StatusCode::OK, &self.document),
-            Some((route, in_path)) => self.ask(route, in_path, uri).await,
+            None => told(self.document.to_string().into(), headers),
+            Some((route, in_path)) => self.ask(route, in_path, uri, headers).await,
         };
-        self.counts.requests.add(1);
-        self.counts.errors.add(u64::from(!response.status().is_success()));
+        self.figures.count_request(response.status().as_u16());
         Some(response)
     }
 
@@ -85,13 +71,14 @@ impl Gateway {
         route: &Route,
         in_path: Vec<(&'static str, String)>,
         uri: &Uri,
+        headers: &HeaderMap,
     ) -> Response<Full<Bytes>> {
         let key = uri.path_and_query().map_or(uri.path(), |whole| whole.as_str());
         if let Some(kept) = self.cache.find(key) {
-            self.counts.cache_hits.add(1);
-            return answer::body(StatusCode::OK, "application/json", kept);
+            self.figures.count_cache(Lookup::Hit);
+            return told(kept, headers);
         }
-        self.counts.cache_misses.add(1);
+        self.figures.count_cache(Lookup::Miss);
         let in_query: Vec<(Cow<'_, str>, Cow<'_, str>)> =
             query::parameters(uri.query().unwrap_or_default()).collect();
         let given = in_query.iter().map(|(name, value)| (&**name, &**value));
@@ -110,7 +97,7 @@ impl Gateway {
             Ok(value) => {
                 let text = Bytes::from(value.to_string());
                 self.cache.keep(key, &text);
-                answer::body(StatusCode::OK, "application/json", text)
+                told(text, headers)
             }
             Err(Refusal::Bad(detail)) => answer::problem(StatusCode::BAD_REQUEST, &detail),
             Err(Refusal::Unknown(detail)) => answer::problem(StatusCode::NOT_FOUND, &detail),
@@ -119,6 +106,14 @@ impl Gateway {
             }
         }
     }
+}
+
+/// A whole answer, compressed if that is worth it and the client accepts it.
+fn told(text: Bytes, headers: &HeaderMap) -> Response<Full<Bytes>> {
+    if text.len() < COMPRESSED_BYTES_MIN {
+        return answer::body(StatusCode::OK, "application/json", text);
+    }
+    answer::compressible("application/json", text, headers)
 }
 
 /// The parameters in `path`, decoded, if it is one of the route's.
@@ -141,6 +136,7 @@ fn fit(route: &Route, path: &str) -> Option<Vec<(&'static str, String)>> {
 mod tests {
     use super::*;
     use crate::api::{Parameter, Shape};
+    use crate::telemetry::Options;
     use http_body_util::BodyExt as _;
     use serde_json::json;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -176,14 +172,15 @@ mod tests {
                 }
             }),
         }];
-        (Gateway::new(routes, clock), time)
+        (Gateway::new(routes, clock, Systems::new(Options::default())), time)
     }
 
     fn ask(gateway: &Gateway, method: &Method, uri: &str) -> Option<(u16, Value)> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
             let uri: Uri = uri.parse().expect("a path");
-            let (head, body) = gateway.respond(method, &uri).await?.into_parts();
+            let answer = gateway.respond(method, &uri, &HeaderMap::new()).await?;
+            let (head, body) = answer.into_parts();
             let body = body.collect().await.expect("whole").to_bytes();
             Some((head.status.as_u16(), serde_json::from_slice(&body).expect("json")))
         })
@@ -213,8 +210,12 @@ mod tests {
             assert_eq!((found, problem["detail"].as_str()), (status, Some(detail)));
         }
         assert_eq!(ask(&gateway, &Method::POST, "/api/things/a/size").expect("a route").0, 405);
-        let counts = gateway.counts();
-        assert_eq!((counts.requests.value(), counts.errors.value()), (4, 4));
+        let totals = gateway.figures.api();
+        assert_eq!(
+            (totals.requests, totals.errors),
+            (4, 1),
+            "only the last of the problems is ours"
+        );
     }
 
     #[test]
@@ -227,8 +228,11 @@ mod tests {
         assert_eq!(times("/api/things/b/size"), Some(1));
         time.advance_us(1);
         assert_eq!(times("/api/things/a/size"), Some(2));
-        let counts = gateway.counts();
-        assert_eq!((counts.cache_hits.value(), counts.cache_misses.value()), (1, 3));
+        let totals = gateway.figures.api();
+        assert_eq!(
+            (totals.cache_lookups, totals.cache_hit_rate.to_bits()),
+            (4, 0.25_f64.to_bits())
+        );
     }
 
     #[test]
