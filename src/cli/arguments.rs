@@ -3,6 +3,7 @@
 //! The options of `serve` are the rows of the configuration's table, so that help, environment and file cannot
 //! disagree; they may stand without the word `serve`.
 
+use super::backtest;
 use super::record::{self, Recording};
 use super::simulate;
 use super::subscribe::{Asked, Subscription};
@@ -64,6 +65,8 @@ pub(super) enum Invocation {
     Subscribe(Subscription),
     /// Print what a simulation does.
     Simulate(simulate::Asked),
+    /// Run agents over a recording.
+    Backtest(Box<backtest::Asked>),
     /// Write what a server sends into a file.
     Record(Box<Recording>),
     /// Help, version or a mistake has been printed; nothing is left to do.
@@ -87,6 +90,9 @@ pub(super) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Invocati
     match matches.subcommand() {
         Some(("sub", matches)) => Ok(Invocation::Subscribe(subscription(matches)?)),
         Some(("simulate", matches)) => Ok(Invocation::Simulate(simulate::asked(matches))),
+        Some(("backtest", matches)) => {
+            Ok(Invocation::Backtest(Box::new(backtest::asked(matches)?)))
+        }
         Some(("record", matches)) => Ok(Invocation::Record(Box::new(record::recording(matches)?))),
         Some((_, matches)) => Ok(Invocation::Serve(Box::new(settings(matches)?))),
         None => Ok(Invocation::Serve(Box::new(settings(&matches)?))),
@@ -113,6 +119,7 @@ fn command() -> Command {
         .subcommand(serve)
         .subcommand(sub)
         .subcommand(simulate::command())
+        .subcommand(backtest::command())
         .subcommand(record::command())
 }
 

@@ -2,13 +2,16 @@
 //!
 //! `arguments` reads the command line · `serve` runs an engine until a signal · `signals` waits for it · `log` sets
 //! logging up · `subscribe` is the terminal client, `firehose` its way to the legacy URLs, `table` its lines ·
-//! `simulate` prints a simulation without a server · `record` writes a server's events into a file, `recording` is the
+//! `simulate` prints a simulation without a server · `backtest` runs agents over a recording, `recorded` reads its prices ·
+//! `record` writes a server's events into a file, `recording` is the
 //! file.
 
 mod arguments;
+mod backtest;
 mod firehose;
 mod log;
 mod record;
+mod recorded;
 mod recording;
 #[cfg(test)]
 mod recording_tests;
@@ -30,6 +33,7 @@ pub(crate) fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(Invocation::Serve(settings)) => serve::serve(&settings),
         Ok(Invocation::Subscribe(subscription)) => subscribe::subscribe(&subscription),
         Ok(Invocation::Simulate(asked)) => simulate::simulate(&asked),
+        Ok(Invocation::Backtest(asked)) => backtest::backtest(&asked),
         Ok(Invocation::Record(recording)) => record::record(&recording),
         Ok(Invocation::Explained(code)) => return code,
         Err(error) => Err(error),

@@ -14,10 +14,13 @@
 //! The same seed and the same times give the same events, byte for byte, on every machine: integers only, random
 //! numbers of its own, no clock inside a [`Stepper`]. It never drops an event: when its ring is full it waits.
 //!
+//! A `Backtest` lets the same agents act on recorded prices, without an arena.
+//!
 //! It runs on the thread of its source; a step costs a few microseconds, every few seconds.
 
 mod agents;
 mod arena;
+mod backtest;
 pub mod chain;
 mod flow;
 pub mod hub;
@@ -27,6 +30,7 @@ mod market;
 mod options;
 mod prices;
 mod random;
+mod roster;
 mod rounds;
 mod scheduler;
 mod strategy;
@@ -34,6 +38,7 @@ mod symbol;
 
 pub use agents::Contestant;
 pub use arena::Arena;
+pub use backtest::{BACKTEST_SYMBOLS_MAX, Backtest, PriceKind, Standing};
 pub use live::Simulation;
 pub use market::{Market, PRICE_MAX, Regime};
 pub use options::{EVENTS_PER_S_MAX, Options, TradeLines};

@@ -48,7 +48,10 @@ const EDGES: &[(&str, &str)] = &[
     ),
     ("engine", "*"),
     ("main", "engine config client simulation error clock telemetry cli"),
-    ("cli", "engine config client simulation error clock telemetry event encode(json)"),
+    (
+        "cli",
+        "engine config client simulation error clock telemetry event encode(json) feeds source(replay)",
+    ),
 ];
 
 /// Modules of the program rather than of the library: to them the library is `lineage::`.
