@@ -142,6 +142,14 @@ fn v1_messages_have_the_golden_bytes() {
 }
 
 #[test]
+fn a_recorded_event_is_told_with_the_time_at_which_it_was_published_first() {
+    let payload = Json::vouched(Bytes::from_static(b" 7"));
+    let recorded = v1("x:y", 1, 2, Body::Recorded { us: 1_999, payload });
+    let said = r#"{"type":"y","topic":"x:y","seq":1,"pos":2,"us":1999,"payload": 7,"timestamp":1}"#;
+    assert_eq!(recorded, said);
+}
+
+#[test]
 fn v1_numbers_are_written_over_their_whole_range() {
     let body = Body::Market(Market { symbol: "X".into(), price: Cents(i64::MIN) });
     let message = v1("market:X", u64::MAX, u64::MAX, body);
@@ -261,7 +269,9 @@ fn payload(body: &Body) -> Value {
             "side": if trade.side == Side::Buy { "buy" } else { "sell" }, "price": amount(trade.price),
             "quantity": amount(trade.quantity), "pnl": amount(trade.pnl), "won": trade.won,
         }),
-        Body::External(json) => serde_json::from_slice(json.bytes()).expect("checked"),
+        Body::External(json) | Body::Recorded { payload: json, .. } => {
+            serde_json::from_slice(json.bytes()).expect("checked")
+        }
         Body::Typed(typed) => {
             let mut json = Vec::new();
             typed.0.write_json(&mut json);
@@ -315,7 +325,7 @@ proptest! {
                 "trades": agent.trades, "win_rate": null, "scars": agent.scars, "action": action(agent),
                 "timestamp": TIME_US / 1_000_000,
             }),
-            Body::Trade(_) | Body::External(_) | Body::Typed(_) => {
+            Body::Trade(_) | Body::External(_) | Body::Recorded { .. } | Body::Typed(_) => {
                 prop_assert!(message.is_none());
                 return Ok(());
             }

@@ -207,7 +207,7 @@ proptest! {
             match &event.body {
                 Body::Trade(trade) => books.get_mut(&*trade.agent.slug).expect("known").trade(trade, &options),
                 Body::Agent(agent) => books.get_mut(&*agent.agent.slug).expect("known").state(agent),
-                Body::Market(_) | Body::External(_) | Body::Typed(_) => {}
+                Body::Market(_) | Body::External(_) | Body::Recorded { .. } | Body::Typed(_) => {}
             }
         }
         prop_assert!(books.values().all(|books| books.pending.is_none()), "a state follows each trade");

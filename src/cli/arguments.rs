@@ -25,6 +25,7 @@ const SERVE_HELP: &str = "\
 Examples:
   lineage                                          simulation to ws://127.0.0.1:9001
   lineage --source replay:binance=day.ndjson.gz --speed 10x
+  lineage --source replay:day.jsonl.gz --from +90s --loop forever
   lineage --source none --publish loopback         events come from POST /v1/publish
   lineage --ws 0.0.0.0:9001 --config lineage.toml  open to the network
 

@@ -25,7 +25,7 @@ use crate::http::PublishAccess;
 use crate::pipeline::{self, AlertOptions, WebhookOptions};
 use crate::shard::Coalesce;
 use crate::simulation::{self, EVENTS_PER_S_MAX, chain, hub};
-use crate::source::replay::{Feed, Speed};
+use crate::source::replay::{Feed, Passage, Speed};
 use crate::store::Options as StoreOptions;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -96,6 +96,8 @@ pub struct Config {
     pub symbol_map: BTreeMap<String, String>,
     /// Limits of the reader of feeds.
     pub feeds: FeedOptions,
+    /// Which part of a recording is replayed, how often, and what its pace follows (all of it, once, its own times).
+    pub passage: Passage,
     /// Seed of the simulation: the same seed gives the same bytes (1).
     pub seed: u64,
     /// What the arena of the simulation does and how often; its seed is not read: [`seed`](Self::seed) is.
@@ -203,6 +205,7 @@ impl Default for Config {
             speed: Speed::default(),
             symbol_map: default_symbol_map(),
             feeds: FeedOptions::default(),
+            passage: Passage::default(),
             seed: 1,
             arena: simulation::Options::arena(),
             hub: hub::Options::default(),

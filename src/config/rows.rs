@@ -108,6 +108,12 @@ keys! {
         "simulation, replay:PATH, replay:FEED=PATH or none; FEED is recognised, or one of binance, coinbase, kraken, kraken-futures, bitmex, okx"
     Source "FACTOR|max" speed [config.speed] |t| t.parse().map_err(|_| "`max` or a factor such as `1x`, `10x`, `0.5x`".to_owned()), ToString::to_string;
         "Pace of a replay; max goes as fast as the slowest subscriber follows"
+    Source "START" from [config.passage.start] |t| t.parse().map_err(|_| "a position such as `81234`, a time from the first event such as `+90s`, or a time since 1970 such as `@1723161254.5`".to_owned()), ToString::to_string;
+        "Where a replay begins: 81234 (pos; of a foreign feed the n-th frame), +90s, @1723161254.5"
+    Source "COUNT|forever" loop [config.passage.repeats] text::repeats, ToString::to_string;
+        "How often a replay is played; seq and us go on from one round to the next"
+    Source "publish|receive" pace [config.passage.paced_by] text::paced_by, ToString::to_string;
+        "What the pace of a replay follows: when events were published first, or when they were recorded"
     Source "NUMBER" seed [config.seed] |t| text::number(t, 0..=u64::MAX), ToString::to_string;
         "Seed of the simulation; the same seed gives the same bytes"
     Source "COUNT" start_at_clients [config.start_at_clients] |t| count(t, 0..=1_000_000), ToString::to_string;

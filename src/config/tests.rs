@@ -83,6 +83,9 @@ fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
         ("publish = \"on\"", ["publish = \"on\"", "`loopback`"]),
         ("source = \"replay:\"", ["source = \"replay:\"", "a recording"]),
         ("coalesce = \"21ms\"", ["coalesce = \"21ms\"", "1ms to 20ms"]),
+        ("loop = 0", ["loop = 0", "at least 1, nor `forever`"]),
+        ("from = \"90s\"", ["from = \"90s\"", "`+90s`"]),
+        ("pace = \"clock\"", ["pace = \"clock\"", "`publish` or `receive`"]),
         ("origins = [1]", ["origins = [1]", "ORIGIN"]),
     ] {
         let message = from_toml(written).unwrap_err();
@@ -110,6 +113,9 @@ fn ranges_hold_at_their_ends() {
         ("feed_frame_bytes_max", ["1KiB", "16MiB"], ["1023", "16777217"]),
         ("feed_held_levels_max", ["1", "10000000"], ["0", "10000001"]),
         ("feed_side_levels_max", ["10", "1000000"], ["9", "1000001"]),
+        ("loop", ["1", "forever"], ["0", "ever"]),
+        ("pace", ["publish", "receive"], ["", "both"]),
+        ("from", ["0", "+90s"], ["-1", "90s"]),
     ] {
         for text in inside {
             assert!(from_flag(name, text).is_ok(), "{name} {text}");

@@ -4,7 +4,7 @@
 //! sentence "… is not".
 
 use crate::shard::Coalesce;
-use crate::source::replay;
+use crate::source::replay::{self, PacedBy, Repeats};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::RangeInclusive;
@@ -184,6 +184,24 @@ pub(super) fn show_coalesce(coalesce: Coalesce) -> String {
     match coalesce {
         Coalesce::Adaptive => "adaptive".to_owned(),
         Coalesce::Every(span) => show_duration(span),
+    }
+}
+
+/// A number of rounds, or `forever`.
+pub(super) fn repeats(text: &str) -> Result<Repeats, Allowed> {
+    if text == "forever" {
+        return Ok(Repeats::Forever);
+    }
+    let times = number(text, 1..=u64::MAX).map(Repeats::Times);
+    times.map_err(|allowed| format!("{allowed}, nor `forever`"))
+}
+
+/// `publish` or `receive`.
+pub(super) fn paced_by(text: &str) -> Result<PacedBy, Allowed> {
+    match text {
+        "publish" => Ok(PacedBy::PublishTime),
+        "receive" => Ok(PacedBy::ReceiveTime),
+        _ => Err("`publish` or `receive`".to_owned()),
     }
 }
 

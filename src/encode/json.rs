@@ -14,24 +14,27 @@ use crate::event::{
 };
 
 /// Appends the v1 message: `{"type":…,"topic":…,"seq":…,"pos":…,"us":…,"payload":{…},"timestamp":…}`, where `us` is
-/// the publish time in microseconds and `timestamp` the same in milliseconds. `topic` is that of the event.
+/// the time of [`Event::us`] in microseconds and `timestamp` the same in milliseconds. `topic` is that of the event.
 pub fn write_v1(out: &mut Vec<u8>, topic: &TopicInfo, seq: u64, pos: u64, event: &Event) {
     out.extend_from_slice(&topic.prefix);
     write_integer(out, seq);
     out.extend_from_slice(br#","pos":"#);
     write_integer(out, pos);
     out.extend_from_slice(br#","us":"#);
-    write_integer(out, event.time_us);
+    let us = event.us();
+    write_integer(out, us);
     out.extend_from_slice(br#","payload":"#);
     match &event.body {
         Body::Market(market) => write_market(out, market),
         Body::Agent(agent) => write_agent(out, agent),
         Body::Trade(trade) => write_trade(out, trade),
-        Body::External(json) => out.extend_from_slice(json.bytes()),
+        Body::External(json) | Body::Recorded { payload: json, .. } => {
+            out.extend_from_slice(json.bytes())
+        }
         Body::Typed(typed) => typed.0.write_json(out),
     }
     out.extend_from_slice(br#","timestamp":"#);
-    write_integer(out, event.time_us / 1_000);
+    write_integer(out, us / 1_000);
     out.push(b'}');
 }
 

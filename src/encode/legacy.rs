@@ -19,7 +19,7 @@ pub fn write_legacy(out: &mut Vec<u8>, event: &Event) -> bool {
         Body::Market(market) => write_market(out, market),
         Body::Agent(agent) => write_agent(out, agent),
         Body::Typed(record) => return write_record(out, record, event),
-        Body::Trade(_) | Body::External(_) => return false,
+        Body::Trade(_) | Body::External(_) | Body::Recorded { .. } => return false,
     }
     out.extend_from_slice(br#","timestamp":"#);
     write_integer(out, event.time_us / 1_000_000);

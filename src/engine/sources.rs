@@ -43,7 +43,9 @@ pub(super) fn configured_source(config: &Config, systems: &Systems) -> Result<Co
         },
         SourceChoice::Replay { path, feed } => {
             let options = replay::Options { path: path.clone(), feed: *feed, speed: config.speed };
-            let replay = Replay::open(options).map_err(|error| Error::Config(error.to_string()))?;
+            let replay = Replay::open(options)
+                .map_err(|error| Error::Config(error.to_string()))?
+                .passage(config.passage);
             let report = Some(replay.report());
             // A recording of our own stream has its candles, books and prices in itself.
             let (feeds, arena) = match replay.is_of_own_stream() {

@@ -179,7 +179,7 @@ fn keep(writer: &Writer, event: &Event) -> bool {
         Body::Agent(agent) => writer.agent(agent_row(agent, event.time_us)),
         Body::Trade(trade) => writer.trade(trade_row(trade, event.time_us)),
         Body::Typed(typed) => keep_typed(writer, typed, event.time_us),
-        Body::Market(_) | Body::External(_) => true,
+        Body::Market(_) | Body::External(_) | Body::Recorded { .. } => true,
     }
 }
 

@@ -52,10 +52,21 @@ pub struct Event {
     pub topic: Topic,
     /// Key within the topic (0: none).
     pub key: u32,
-    /// Publish time, microseconds since the Unix epoch.
+    /// When it is published here, microseconds since the Unix epoch: what delays and ages are measured from.
     pub time_us: u64,
     /// What happened.
     pub body: Body,
+}
+
+impl Event {
+    /// What clients read as `us`: when it was published, of a recorded event when it was published first.
+    #[must_use]
+    pub fn us(&self) -> u64 {
+        match self.body {
+            Body::Recorded { us, .. } => us,
+            _ => self.time_us,
+        }
+    }
 }
 
 const _: () =
@@ -72,6 +83,13 @@ pub enum Body {
     Trade(Trade),
     /// JSON from outside, byte for byte.
     External(Json),
+    /// What an earlier engine published, byte for byte.
+    Recorded {
+        /// When it was published first, microseconds since the Unix epoch: what clients read as `us`.
+        us: u64,
+        /// What it was published as.
+        payload: Json,
+    },
     /// Data that knows its own JSON, encoded once, when the event is.
     Typed(Typed),
 }

@@ -320,7 +320,7 @@ impl Stages {
                     });
                 }
             }
-            Body::Market(_) | Body::Agent(_) => {}
+            Body::Market(_) | Body::Agent(_) | Body::Recorded { .. } => {}
         }
     }
 

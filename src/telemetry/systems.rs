@@ -89,7 +89,7 @@ impl Systems {
             Body::Agent(agent) => self.observe_agent(agent),
             Body::Trade(_) => self.trades.add(1),
             Body::Typed(typed) => self.observe_typed(typed),
-            Body::External(_) => {}
+            Body::External(_) | Body::Recorded { .. } => {}
         }
     }
 

@@ -27,7 +27,7 @@ fn books(seed: u64, contestants: Vec<Contestant>) -> Books {
         Body::Agent(agent) => {
             books.insert(agent.agent.slug.to_string(), (agent.trades, agent.wins));
         }
-        Body::Market(_) | Body::External(_) | Body::Typed(_) => {}
+        Body::Market(_) | Body::External(_) | Body::Recorded { .. } | Body::Typed(_) => {}
     });
     books
 }

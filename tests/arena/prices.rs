@@ -97,7 +97,7 @@ fn s14_any_number_of_symbols_has_prices_in_the_order_of_the_options() {
         run(&mut arena, 3, |event| match &event.body {
             Body::Market(_) => prices.push(name(&topics, event).to_owned()),
             Body::Trade(_) => assert!(count > 0, "nothing to trade"),
-            Body::Agent(_) | Body::External(_) | Body::Typed(_) => {}
+            Body::Agent(_) | Body::External(_) | Body::Recorded { .. } | Body::Typed(_) => {}
         });
         // Without markets all three steps are updates of the agents.
         let step = (1..=count).map(|number| format!("market:S{number}"));

@@ -50,7 +50,7 @@ fn rounds(options: &Options) -> Vec<(u64, Round, Round)> {
             began.clone_from(&capital);
             gains.clear();
         }
-        Body::Market(_) | Body::External(_) => {}
+        Body::Market(_) | Body::External(_) | Body::Recorded { .. } => {}
     });
     rounds
 }

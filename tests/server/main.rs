@@ -31,6 +31,7 @@ mod order;
 mod process;
 mod publish;
 mod replay;
+mod replay_own;
 mod slow;
 mod slow_reasons;
 mod support;

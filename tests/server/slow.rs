@@ -20,7 +20,7 @@ pub(crate) fn narrow(address: SocketAddr) -> TcpStream {
     socket.into()
 }
 
-fn narrow_subscriber(address: SocketAddr, topics: &[&str]) -> (Client, Order) {
+pub(crate) fn narrow_subscriber(address: SocketAddr, topics: &[&str]) -> (Client, Order) {
     let mut client = Client::upgrade(narrow(address), "/v1").expect("101");
     client.message();
     client.subscribe(topics);

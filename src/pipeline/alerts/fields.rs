@@ -118,7 +118,7 @@ pub(super) fn read(
             typed.0.write_json(scratch);
             of_json(kind, scratch)
         }
-        Body::External(json) => of_json(kind, json.bytes()),
+        Body::External(json) | Body::Recorded { payload: json, .. } => of_json(kind, json.bytes()),
         Body::Trade(_) => Readings::default(),
     }
 }

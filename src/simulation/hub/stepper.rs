@@ -88,7 +88,7 @@ impl Hub {
                 let stages = if agent.action == Action::Holds { OF_A_HOLD } else { &[] };
                 self.hear(&agent.agent, stages, event.time_us);
             }
-            Body::External(_) | Body::Typed(_) => {}
+            Body::External(_) | Body::Recorded { .. } | Body::Typed(_) => {}
         }
     }
 

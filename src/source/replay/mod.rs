@@ -120,11 +120,9 @@ impl Replay {
     fn publish_all(&mut self, context: &mut SourceContext) -> Result<Ended, SourceError> {
         let recording =
             self.recording.take().ok_or_else(|| SourceError("a replay runs once".to_owned()))?;
-        let stamp = recording.stamp();
         let frames = Frames::new(recording, self.passage, &context.topics, &self.report);
         let pacer =
-            Pacer::new(frames, &mut context.publisher, &context.clock, &context.stop, &self.report)
-                .stamped(stamp);
+            Pacer::new(frames, &mut context.publisher, &context.clock, &context.stop, &self.report);
         match self.options.speed {
             Speed::Paced(factor) => pacer.run_paced(factor),
             Speed::Max => pacer.run_gated(&*context.gate),

@@ -77,22 +77,12 @@ pub(super) enum Ended {
     Stopped,
 }
 
-/// What time events carry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stamp {
-    /// That at which they are published.
-    Now,
-    /// The one they have.
-    Kept,
-}
-
 /// Publishes the frames of `frames` through `outlet`.
 pub(super) struct Pacer<'a, O, F> {
     pub(super) outlet: &'a mut O,
     pub(super) clock: &'a Clock,
     pub(super) stop: &'a Stop,
     pub(super) report: &'a ReplayReport,
-    stamp: Stamp,
     ahead: ReadAhead<F>,
     /// Events about to be published, and when each was due.
     batch: Vec<Event>,
@@ -112,13 +102,8 @@ where
         report: &'a ReplayReport,
     ) -> Self {
         let ahead = ReadAhead::new(frames);
-        let (stamp, batch, dues_us) = (Stamp::Now, Vec::new(), Vec::new());
-        Self { outlet, clock, stop, report, stamp, ahead, batch, dues_us }
-    }
-
-    /// The same, with events that carry the time `stamp` says (default: now).
-    pub(super) fn stamped(self, stamp: Stamp) -> Self {
-        Self { stamp, ..self }
+        let (batch, dues_us) = (Vec::new(), Vec::new());
+        Self { outlet, clock, stop, report, ahead, batch, dues_us }
     }
 
     /// Publishes every frame at its time: `factor` times as fast as it was received, the first one at once.
@@ -208,16 +193,14 @@ where
         }
     }
 
-    /// Publishes the batch, all of it, however often the ring is full. Stamps the events, if that is asked for, with
-    /// the time at which they are published, and counts their pacing error when they were due at some time.
+    /// Publishes the batch, all of it, however often the ring is full. Stamps the events with the
+    /// time at which they are published, and counts their pacing error when they were due at some time.
     fn publish(&mut self) -> Ended {
         let is_paced = !self.dues_us.is_empty();
         let mut published = 0;
         while !self.batch.is_empty() {
             let now_us = self.clock.now_us();
-            if self.stamp == Stamp::Now {
-                self.batch.iter_mut().for_each(|event| event.time_us = now_us);
-            }
+            self.batch.iter_mut().for_each(|event| event.time_us = now_us);
             let count = self.outlet.publish_batch(&mut self.batch);
             if is_paced {
                 self.report.count_paced(now_us, &self.dues_us[published..published + count]);
@@ -352,7 +335,7 @@ impl<F: Iterator<Item = Result<Prepared, ReplayError>>> ReadAhead<F> {
 
 fn payload_bytes(event: &Event) -> usize {
     match &event.body {
-        Body::External(json) => json.bytes().len(),
+        Body::External(json) | Body::Recorded { payload: json, .. } => json.bytes().len(),
         // A recording holds nothing else; what has no payload of its own weighs nothing here.
         Body::Market(_) | Body::Agent(_) | Body::Trade(_) | Body::Typed(_) => 0,
     }

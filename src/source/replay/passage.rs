@@ -11,7 +11,7 @@ use std::str::FromStr;
 use super::error::{BadLine, BadReason, ReplayError};
 use super::feed::Feed;
 use super::journal::{Journal, Noted};
-use super::pace::{Prepared, Stamp};
+use super::pace::Prepared;
 use super::recording::{Entry, Recording};
 use super::report::ReplayReport;
 use crate::event::{Body, Class, Event, Json, Topics};
@@ -30,14 +30,11 @@ pub struct Passage {
     pub paced_by: PacedBy,
 }
 
-/// Where a replay begins. As text: `81234`, `+90s`, `@1723161254.5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Where a replay begins. As text: `81234`, `+90s`, `@1723161254.5`. By default with the first event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With the first event.
-    #[default]
-    Beginning,
     /// With the first event at or behind this position in the stream; of a recording of a foreign feed, with its
-    /// n-th frame, from 1.
+    /// n-th frame, from 1. With 0 it is the first.
     Position(u64),
     /// So many microseconds after the first event.
     AfterUs(u64),
@@ -45,17 +42,49 @@ pub enum Start {
     AtUs(u64),
 }
 
-/// How often a passage is replayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+impl Default for Start {
+    fn default() -> Self {
+        Self::Position(0)
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Position(position) => write!(f, "{position}"),
+            Self::AfterUs(us) if us % 1_000_000 == 0 => write!(f, "+{}s", us / 1_000_000),
+            Self::AfterUs(us) => write!(f, "+{us}us"),
+            Self::AtUs(us) if us % 1_000_000 == 0 => write!(f, "@{}", us / 1_000_000),
+            Self::AtUs(us) => write!(f, "@{}.{:06}", us / 1_000_000, us % 1_000_000),
+        }
+    }
+}
+
+/// How often a passage is replayed. As text: `1`, `12`, `forever`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repeats {
-    /// Once.
-    #[default]
-    Once,
+    /// So often, one after the other: at least once.
+    Times(u64),
     /// Until the replay is stopped.
     Forever,
 }
 
-/// What the pace follows.
+impl Default for Repeats {
+    fn default() -> Self {
+        Self::Times(1)
+    }
+}
+
+impl fmt::Display for Repeats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Times(times) => write!(f, "{times}"),
+            Self::Forever => f.write_str("forever"),
+        }
+    }
+}
+
+/// What the pace follows. As text: `publish` or `receive`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PacedBy {
     /// The times at which the events were published first.
@@ -63,6 +92,15 @@ pub enum PacedBy {
     PublishTime,
     /// The times at which the recorder received them.
     ReceiveTime,
+}
+
+impl fmt::Display for PacedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PublishTime => "publish",
+            Self::ReceiveTime => "receive",
+        })
+    }
 }
 
 /// A text that is no start of a passage.
@@ -87,7 +125,13 @@ impl FromStr for Start {
 
     fn from_str(text: &str) -> Result<Self, BadStart> {
         let parsed = if let Some(span) = text.strip_prefix('+') {
-            let units = [("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
+            let units = [
+                ("us", 1),
+                ("ms", 1_000),
+                ("s", 1_000_000),
+                ("m", 60_000_000),
+                ("h", 3_600_000_000),
+            ];
             units.iter().find_map(|(unit, us)| {
                 digits(span.strip_suffix(unit)?)?.checked_mul(*us).map(Self::AfterUs)
             })
@@ -140,21 +184,13 @@ impl Input {
             Self::Own(_, path) => Self::open(path, None),
         }
     }
-
-    /// Our own events keep their times, others have none.
-    pub(super) fn stamp(&self) -> Stamp {
-        match self {
-            Self::Foreign(..) => Stamp::Now,
-            Self::Own(..) => Stamp::Kept,
-        }
-    }
 }
 
 /// An event of a recording.
 struct Found {
     received_ns: u64,
-    /// Publish time; 0 when the recording has none.
-    us: u64,
+    /// When it was published first, if it was.
+    us: Option<u64>,
     /// Place in the stream, or in the file.
     position: u64,
     topic: String,
@@ -169,6 +205,8 @@ pub(super) struct Frames<'a> {
     passage: Passage,
     topics: &'a Topics,
     report: &'a ReplayReport,
+    /// Repetitions that are over.
+    repeated: u64,
     /// Frames read in this repetition.
     frames: u64,
     /// Whether the passage has begun.
@@ -193,6 +231,7 @@ impl<'a> Frames<'a> {
             passage,
             topics,
             report,
+            repeated: 0,
             frames: 0,
             has_begun: false,
             first_us: None,
@@ -215,7 +254,7 @@ impl<'a> Frames<'a> {
                     Some(Noted::Bad(bad)) => Some(Err(bad)),
                     Some(Noted::Event(event)) => Some(Ok(Found {
                         received_ns: event.received_ns,
-                        us: event.us,
+                        us: Some(event.us),
                         position: event.pos,
                         topic: event.topic,
                         class: None,
@@ -227,7 +266,7 @@ impl<'a> Frames<'a> {
                     Some(Entry::Bad(bad)) => Some(Err(bad)),
                     Some(Entry::Frame(frame)) => Some(Ok(Found {
                         received_ns: frame.received_ns,
-                        us: 0,
+                        us: None,
                         position: self.frames + 1,
                         topic: frame.topic.to_owned(),
                         class: Some(frame.class),
@@ -249,8 +288,8 @@ impl<'a> Frames<'a> {
 
     /// The time that the pace follows.
     fn pace_ns(&self, found: &Found) -> u64 {
-        match (self.input.stamp(), self.passage.paced_by) {
-            (Stamp::Kept, PacedBy::PublishTime) => found.us.saturating_mul(1_000),
+        match (found.us, self.passage.paced_by) {
+            (Some(us), PacedBy::PublishTime) => us.saturating_mul(1_000),
             _ => found.received_ns,
         }
     }
@@ -260,7 +299,6 @@ impl<'a> Frames<'a> {
         let first_us = *self.first_us.get_or_insert(time_us);
         self.has_begun = self.has_begun
             || match self.passage.start {
-                Start::Beginning => true,
                 Start::Position(position) => found.position >= position,
                 Start::AfterUs(span_us) => time_us >= first_us.saturating_add(span_us),
                 Start::AtUs(at_us) => time_us >= at_us,
@@ -271,7 +309,8 @@ impl<'a> Frames<'a> {
     /// Begins again behind what was given, if that is wanted and anything was.
     fn repeat(&mut self) -> Result<bool, ReplayError> {
         let Some((earliest_us, latest_us)) = self.given_us.take() else { return Ok(false) };
-        if self.passage.repeats == Repeats::Once {
+        self.repeated += 1;
+        if matches!(self.passage.repeats, Repeats::Times(times) if self.repeated >= times) {
             return Ok(false);
         }
         self.input = self.input.again()?;
@@ -303,14 +342,16 @@ impl<'a> Frames<'a> {
             };
             let (earliest_us, latest_us) = self.given_us.unwrap_or((time_us, time_us));
             self.given_us = Some((earliest_us.min(time_us), latest_us.max(time_us)));
+            let body = match found.us {
+                Some(us) => {
+                    Body::Recorded { us: us.saturating_add(self.shift_us), payload: found.payload }
+                }
+                None => Body::External(found.payload),
+            };
             return Ok(Some(Prepared {
                 received_ns: pace_ns.saturating_add(self.shift_us.saturating_mul(1_000)),
-                event: Event {
-                    topic,
-                    key: 0,
-                    time_us: found.us.saturating_add(self.shift_us),
-                    body: Body::External(found.payload),
-                },
+                // Its time is that at which it is published.
+                event: Event { topic, key: 0, time_us: 0, body },
             }));
         }
     }

@@ -28,9 +28,9 @@ fn replayed(test: &str, passage: Passage, count: usize) -> Vec<(String, f64, f64
         Frames::new(Input::open(&path, None).expect("a journal"), passage, &topics, &report);
     let read = frames.take(count).map(|prepared| {
         let prepared = prepared.expect("no error");
-        let Body::External(payload) = prepared.event.body else { panic!("not a payload") };
+        let Body::Recorded { us, payload } = prepared.event.body else { panic!("not recorded") };
         let payload = String::from_utf8(payload.bytes().to_vec()).expect("text");
-        (payload, prepared.event.time_us as f64 / 1e6, prepared.received_ns as f64 / 1e9)
+        (payload, us as f64 / 1e6, prepared.received_ns as f64 / 1e9)
     });
     let read = read.collect();
     let _ = std::fs::remove_file(path);
@@ -57,7 +57,7 @@ fn the_pace_follows_the_publish_times_unless_the_receive_times_are_asked_for() {
 #[test]
 fn a_passage_begins_with_the_first_event_that_its_start_names() {
     for (case, (start, first)) in [
-        (Start::Beginning, Some("1")),
+        (Start::default(), Some("1")),
         (Start::Position(20), Some("2")),
         (Start::Position(21), Some("3")),
         (Start::Position(51), None),
@@ -95,6 +95,19 @@ fn a_repeated_passage_goes_on_in_time_where_it_ended() {
 }
 
 #[test]
+fn a_passage_is_repeated_as_often_as_was_asked_for() {
+    for times in 1..=3 {
+        let passage = Passage {
+            start: Start::Position(40),
+            repeats: Repeats::Times(times),
+            ..Passage::default()
+        };
+        let rows = replayed(&format!("times-{times}"), passage, 99);
+        assert_eq!(rows.len() as u64, 2 * times);
+    }
+}
+
+#[test]
 fn a_passage_without_events_ends_even_if_it_is_to_repeat() {
     let passage = Passage {
         start: Start::Position(51),
@@ -110,6 +123,7 @@ fn a_start_is_a_position_a_span_or_a_time() {
         ("0", Start::Position(0)),
         ("81234", Start::Position(81_234)),
         ("+90s", Start::AfterUs(90_000_000)),
+        ("+250us", Start::AfterUs(250)),
         ("+1500ms", Start::AfterUs(1_500_000)),
         ("+2m", Start::AfterUs(120_000_000)),
         ("+1h", Start::AfterUs(3_600_000_000)),
@@ -118,6 +132,7 @@ fn a_start_is_a_position_a_span_or_a_time() {
         ("@0.000001", Start::AtUs(1)),
     ] {
         assert_eq!(text.parse(), Ok(start), "{text}");
+        assert_eq!(start.to_string().parse(), Ok(start), "shown so that it can be read");
     }
     let wrong = ["", "+", "-1", "+90", "90s", "+-1s", "@", "@1.", "@.5", "@1.0000001", "1e3"];
     for text in wrong {

@@ -102,9 +102,11 @@ impl ReplayReport {
         Box::new(self.by_reason.clone())
     }
 
-    /// Notes that the recording is cut short, and says so in the log.
+    /// Notes that the recording is cut short, and says so in the log: once, however often it is repeated.
     pub(super) fn note_cut(&self, cut: Cut) {
-        self.details().cut = Some(cut);
+        if self.details().cut.replace(cut).is_some() {
+            return;
+        }
         tracing::warn!(
             events = self.events(),
             cut_line_bytes = cut.line_bytes,
