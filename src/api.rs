@@ -28,6 +28,12 @@ pub struct Route {
     pub answer: Answer,
 }
 
+/// What a part answers that is off, or that nobody has told anything: with status 200, for that is no error.
+#[must_use]
+pub fn not_available() -> Value {
+    serde_json::json!({ "status": "not_available" })
+}
+
 /// What makes an answer of what was asked.
 pub type Answer = Arc<dyn Fn(&Asked) -> Result<Value, Refusal> + Send + Sync>;
 

@@ -15,8 +15,11 @@
 //! | 7 | [`snapshot`] | the last value of every state topic, for who comes late |
 //! | 8 | [`server`] | how its socket came in: listeners, HTTP front, upgrade |
 //!
-//! Beside the path: [`client`] (the other end of the socket), [`wake`] (sleeping shards), [`feeds`] (recorded messages as typed trades, quotes and books), [`source`] and [`simulation`] (who writes), [`http`] (metrics, health, publishing), [`api`] (what parts answer
-//! there), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`] (atomics as verbs), [`kernel`].
+//! Beside the path: [`client`] (the other end of the socket), [`wake`] (sleeping shards), [`source`] and [`simulation`]
+//! (who writes), [`pipeline`] (candles, indicators and alerts, made of what was written), [`feeds`] (recorded messages
+//! as typed trades, quotes and books), [`store`] (what is kept in a file), [`http`] (metrics, health, REST, publishing,
+//! streams), [`api`] (what parts answer there), [`telemetry`], [`clock`], [`config`], [`engine`] (wiring), [`sync`]
+//! (atomics as verbs), [`kernel`].
 //!
 //! # Words, one meaning each
 //! event: what happened · topic: what it is about · position: place in the whole stream · seq: place within a topic ·

@@ -186,7 +186,7 @@ fn s11_sub_asks_for_its_topics_and_prints_raw_lines_or_a_table() {
         (
             &["market:*", "a"][..],
             serde_json::json!(["market:*", "a"]),
-            "  market    market:BTC-USD",
+            "  market:BTC-USD           1.50",
         ),
         (&["--json"], serde_json::json!(["*"]), EVENT),
     ] {
@@ -240,7 +240,7 @@ fn sub_comes_back_after_a_loss_and_says_so() {
     assert_eq!((&asked[0]["from"], &asked[1]["from"]), (&from(5), &from(7)));
     assert_eq!(asked[0]["snapshot"], false);
     assert_eq!(output.status.code(), Some(0), "1000 is a normal end");
-    let row = "16:00:00.123  market    market:BTC-USD                  2  {\"price\":1.50}\n";
+    let row = "16:00:00.123  market:BTC-USD           1.50\n";
     assert_eq!(text(&output.stdout), row.repeat(2));
     let stderr = text(&output.stderr);
     for part in ["position 6; not resumed", "4008 slow; trying again in", "6; resumed", "1000 done"]

@@ -121,7 +121,7 @@ fn trade() -> Body {
 
 #[test]
 fn v1_messages_have_the_golden_bytes() {
-    let payload = r#"{"e":"trade","E":1723161253937,"s":"BTCUSDT","t":3735683259,"p":"61685.99000000","q":"0.00010000","m":true}"#;
+    let payload = r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1723161253937,"s":"BTCUSDT","t":3735683259,"p":"61685.99000000","q":"0.00010000","T":1723161253936,"m":true,"M":true}}"#;
     let external =
         Body::External(Json::parse(Bytes::from_static(payload.as_bytes())).expect("valid"));
     let written = [

@@ -30,8 +30,9 @@ Examples:
   lineage --ws 0.0.0.0:9001 --config lineage.toml  open to the network
 
 Ports, on this machine only unless an address says otherwise (without a host it means 127.0.0.1):
-  9001  WebSocket: / (arena firehose, read only) and /v1 (subscribe, publish)
-  8000  HTTP: POST /v1/publish, /health
+  9001  WebSocket: / (arena firehose, read only), /v1 (subscribe, publish), /ws (hub), /api/v11/live/stream (ledger)
+  8000  HTTP: /api/... (/api/openapi.json lists them), /v1/sse, /v1/poll, /v1/snapshot, POST /v1/publish, /health,
+        and the WebSocket paths /v1, /ws and /api/v11/live/stream
   9184  HTTP: /metrics (Prometheus), /health, /health/live, /health/ready
 
 Every option can also be set in the environment (--lag-bytes-max is LINEAGE_LAG_BYTES_MAX) and in the file

@@ -20,6 +20,7 @@ mod signals;
 mod simulate;
 mod subscribe;
 mod table;
+mod words;
 
 use arguments::Invocation;
 use lineage::error::Error;

@@ -1,17 +1,18 @@
 //! What a server says as lines for people. Pure: data in, text out.
 
+use super::words::words;
 use lineage::client::{Event, Update};
 use serde::Deserialize;
 
 /// The names of the columns of [`row`].
-pub(super) const HEADER: &str =
-    "TIME (UTC)    TYPE      TOPIC                         SEQ  PAYLOAD";
+pub(super) const HEADER: &str = "TIME (UTC)    TOPIC                    WHAT";
 
-/// An event as a line of the table.
+/// An event as a line of the table: in words, or with its payload as it came where there are none.
 pub(super) fn row(event: &Event) -> String {
-    let time = time_of_day(event.us / 1_000);
-    let (kind, topic, seq) = (event.kind(), event.topic(), event.seq);
-    format!("{time}  {kind:<9} {topic:<24} {seq:>8}  {}", event.payload())
+    let (time, topic) = (time_of_day(event.us / 1_000), event.topic());
+    let mark = if event.kind() == "snapshot" { "snapshot: " } else { "" };
+    let what = words(topic, event.payload()).unwrap_or_else(|| event.payload().to_owned());
+    format!("{time}  {topic:<24} {mark}{what}")
 }
 
 /// What an update says about the stream that must not be overlooked. Losses have their own words, where it is known

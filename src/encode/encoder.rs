@@ -33,7 +33,7 @@ const _: () =
 pub enum Lane {
     /// The v1 JSON of every event.
     V1,
-    /// The legacy firehose.
+    /// What the views for older clients pick from: the firehose, the hub's status, the ledger's updates.
     Legacy,
     /// The legacy firehose in its nested form.
     Nested,

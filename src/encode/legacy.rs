@@ -1,10 +1,10 @@
-//! The legacy firehose's JSON, whose bytes are fixed: older clients compare and parse them as they stand.
+//! The JSON of the views for older clients, whose bytes are fixed: they compare and parse them as they stand.
 //!
-//! It knows prices and agents' states and nothing else; it never adds a key, changes an order or a number format.
-//! Golden files hold the bytes. Timestamps are whole seconds, money has two decimals, a win rate is in percent with
-//! one decimal.
+//! It knows prices, agents' states, the hub's status and the ledger's updates, and nothing else; it never adds a key,
+//! changes an order or a number format. Golden files hold the bytes. In the firehose timestamps are whole seconds, money
+//! has two decimals, a win rate is in percent with one decimal.
 //!
-//! Data path: called by the holder of the encoder role, once per event while somebody reads this view; 20 to 50 ns.
+//! Data path: called by the holder of the encoder role, once per event while somebody reads such a view.
 
 use super::frame;
 use super::json::{win_rate, write_action, write_cents, write_fixed, write_integer, write_text};

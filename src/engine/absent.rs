@@ -1,8 +1,7 @@
 //! What the pages of a system say when it is off: that it is not available, with status 200. That a part is off is no
 //! error.
 
-use crate::api::Route;
-use serde_json::json;
+use crate::api::{self, Route};
 use std::sync::Arc;
 
 /// The pages of the pipeline, when it does not run.
@@ -15,9 +14,9 @@ pub(super) fn pipeline_routes() -> Vec<Route> {
         path,
         summary,
         parameters: Vec::new(),
-        example: json!({ "status": "not_available" }),
+        example: api::not_available(),
         is_blocking: false,
-        answer: Arc::new(|_| Ok(json!({ "status": "not_available" }))),
+        answer: Arc::new(|_| Ok(api::not_available())),
     })
     .into()
 }

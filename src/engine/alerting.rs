@@ -1,7 +1,7 @@
 //! What lies around the alert engine: its rules, the figures of the engine that it watches, and where alerts are sent.
 //!
-//! Figures are read about once a second on the pipeline's thread, from the cells that a scrape reads too; nothing is
-//! counted for them. Never: an event, or a rule's judgement.
+//! Figures are read about once a second on the pipeline's thread, from the cells that a scrape reads too, and the disk's
+//! from the system; nothing is counted for them. Never: an event, or a rule's judgement.
 
 use super::Parts;
 use crate::clock::Clock;
@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::pipeline::EngineFigures;
 use crate::pipeline::alerts::{Rules, Webhook};
+use crate::store::Condition;
 use crate::telemetry::{EngineCounter, ShardCounter, Telemetry};
 use prometheus::core::Collector;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Error> {
 pub(super) fn figures(parts: &Parts) -> EngineFigures {
     let (telemetry, intake) = (parts.telemetry.clone(), parts.intake.clone());
     let systems = parts.systems.figures().clone();
+    let store = parts.systems.store().cloned();
     EngineFigures(Box::new(move || {
         let mut all = of_telemetry(&telemetry);
         // Other publishers have rings of their own: together they may hold more than one ring.
@@ -38,6 +40,8 @@ pub(super) fn figures(parts: &Parts) -> EngineFigures {
             ("cache_lookups_total", exact(api.cache_lookups)),
             ("cache_hit_rate", api.cache_hit_rate),
         ]);
+        let free = store.as_ref().and_then(Condition::free_ratio);
+        all.extend(free.map(|ratio| ("store_free_ratio", ratio)));
         all
     }))
 }

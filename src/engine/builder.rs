@@ -4,7 +4,8 @@ use super::gate::Gate;
 use super::listeners::listen;
 use super::parts::limits;
 use super::sources::{
-    AnySource, Configured, configured_source, keep_figures, register_reports, start_source,
+    AnySource, Configured, configured_source, keep_figures, register_reports, start_pipeline,
+    start_source,
 };
 use super::storage::Storage;
 use super::systems::Systems;
@@ -98,6 +99,7 @@ impl Builder {
             shards: Vec::new(),
             edge: None,
             sources: Vec::new(),
+            pipeline: None,
             storage,
             fd_limit,
         };
@@ -113,7 +115,9 @@ impl Builder {
             storage.feed(&engine.parts.encoder)?;
         }
         if let Some(pipeline) = engine.parts.systems.pipeline(&engine.parts, feeds) {
-            sources.push(Box::new(pipeline));
+            let stop = Stop::new();
+            let thread = start_pipeline(&engine.parts, pipeline, stop.clone())?;
+            engine.pipeline = Some((stop, thread));
         }
         engine.sources.push(keep_figures(&engine.parts)?);
         for source in sources {

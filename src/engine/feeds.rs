@@ -33,8 +33,9 @@ pub(super) fn priced(config: &Config) -> (Option<Feeds>, Option<Simulation>) {
     if symbols.is_empty() {
         return (Some(feeds), None);
     }
-    let options =
-        simulation::Options { symbols, seed: config.seed, ..simulation::Options::default() };
+    // What the feed trades is all the flow there is.
+    let (seed, flow_per_s) = (config.seed, 0);
+    let options = simulation::Options { symbols, seed, flow_per_s, ..config.arena.clone() };
     let arena = Simulation::new(options).priced_by(prices.clone());
     (Some(feeds.heard_by(prices)), Some(arena))
 }

@@ -4,8 +4,8 @@
 //! Never: waits for anything; an answer takes one lock for a moment.
 
 use super::Parts;
-use crate::config::SourceChoice;
 use crate::http::{Check, Health};
+use crate::store::Condition;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How the thread of the pipeline is entered.
@@ -103,18 +103,19 @@ impl Parts {
         let depth = self.intake.depth();
         let [has_hub, has_chain, has_pipeline] = self.systems.has();
         let source = self.roster.sources();
-        let is_simulated = self.config.source == SourceChoice::Simulation;
         // Hub and ledger are stepped by the simulation's thread, and live and die with it.
         let stepped = |name, is_on: bool| {
-            let (ok, detail) = match (is_on, is_simulated) {
-                (false, _) => (true, "off".to_owned()),
-                (true, false) => (true, "off: there is no simulation to run beside".to_owned()),
-                (true, true) if source.ok => (true, "runs in the simulation".to_owned()),
-                (true, true) => (false, source.detail.clone()),
+            let (ok, detail) = match is_on {
+                false => (true, "off".to_owned()),
+                true if source.ok => (true, "runs in the simulation".to_owned()),
+                true => (false, source.detail.clone()),
             };
             Check { name, ok, detail }
         };
         let serving = if is_draining { "draining" } else { "taking new clients" };
+        let store = self.systems.store();
+        let (trouble, kept) =
+            (store.and_then(Condition::trouble), store.map_or("off", |_| "keeps"));
         let gateway = self.config.http.map_or("off", |_| "answers");
         let check = |name, ok, detail: String| Check { name, ok, detail };
         Health {
@@ -128,6 +129,7 @@ impl Parts {
                 stepped("hub", has_hub),
                 stepped("chain", has_chain),
                 self.roster.pipeline(has_pipeline),
+                check("store", trouble.is_none(), trouble.unwrap_or(kept).to_owned()),
                 check("gateway", true, gateway.to_owned()),
                 source,
             ],

@@ -54,6 +54,8 @@ pub struct Engine {
     shards: Vec<Broadcaster>,
     edge: Option<Edge>,
     sources: Vec<JoinHandle<()>>,
+    /// The pipeline's thread and what stops it: after the sources, so that it reads their last events.
+    pipeline: Option<(Stop, JoinHandle<()>)>,
     /// Goes when everything that publishes has gone.
     storage: Option<Storage>,
     fd_limit: u64,
@@ -271,11 +273,9 @@ impl Engine {
         if let Some(edge) = &self.edge {
             edge.stop_accepting();
         }
-        for source in self.sources.drain(..) {
-            // A source that panicked has said so already.
-            let _ = source.join();
-        }
-        self.flush(start, timeout / 4);
+        self.join_writers(timeout / 4);
+        // A quarter of the time for the writers, another for the clients.
+        self.flush(start, timeout / 2);
         let clients = self.connected();
         self.parts.streams.drain(session::reconnect_window_ms(clients));
         self.shards.iter().for_each(Broadcaster::drain);
@@ -284,6 +284,22 @@ impl Engine {
         }
         self.parts.systems.finish_alerts(timeout.saturating_sub(start.elapsed()));
         Drained { clients, dropped: self.connected() }
+    }
+
+    /// Waits for the stopped sources, then for the pipeline, which first reads what they published: it is waited up to
+    /// `patience` for that to come out of the rings.
+    fn join_writers(&mut self, patience: Duration) {
+        for source in self.sources.drain(..) {
+            // A source that panicked has said so already.
+            let _ = source.join();
+        }
+        let Some((stop, pipeline)) = self.pipeline.take() else { return };
+        let start = Instant::now();
+        while self.parts.intake.depth() > 0 && start.elapsed() < patience {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        stop.stop();
+        let _ = pipeline.join();
     }
 
     /// WebSocket clients, and streams and polls over HTTP.
@@ -307,9 +323,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.parts.is_draining.raise();
         self.parts.stop.stop();
-        for source in self.sources.drain(..) {
-            let _ = source.join();
-        }
+        self.join_writers(Duration::ZERO);
         self.parts.systems.finish_alerts(Duration::ZERO);
         self.parts.streams.drain(session::reconnect_window_ms(self.connected()));
         if let Some(edge) = self.edge.take() {

@@ -7,7 +7,7 @@
 //! An answer walks the log back to the newest block of last values, which is half of the log at most: some hundred
 //! microseconds, on the edge's thread, and not more often than the gateway's cache lets it.
 
-use crate::api::{Answer, Asked, Parameter, Refusal, Route, Shape};
+use crate::api::{self, Answer, Asked, Parameter, Refusal, Route, Shape};
 use crate::encode::{Encoder, Lane, frame};
 use crate::event::{Class, Pattern, Topic, Topics};
 use crate::snapshot::Values;
@@ -119,7 +119,7 @@ fn list_route(kind: &'static Kind, stream: Stream) -> Route {
         let topics = stream.encoder.topics();
         let wanted = |index| topics.info(Topic::from_index(index)).name.starts_with(kind.prefix);
         let found: Vec<Value> = stream.last(wanted).into_values().collect();
-        Ok(if found.is_empty() { not_available() } else { json!({ kind.plural: found }) })
+        Ok(if found.is_empty() { api::not_available() } else { json!({ kind.plural: found }) })
     });
     Route {
         path,
@@ -147,7 +147,7 @@ fn one_route(kind: &'static Kind, stream: Stream) -> Route {
                 let (word, (list, _)) = (kind.word, kind.list);
                 Err(Refusal::Unknown(format!("there is no {word} {name:?}; {list} lists them")))
             }
-            None => Ok(not_available()),
+            None => Ok(api::not_available()),
         }
     });
     Route {
@@ -158,11 +158,6 @@ fn one_route(kind: &'static Kind, stream: Stream) -> Route {
         is_blocking: false,
         answer,
     }
-}
-
-/// That nobody has published any: no error, as with every part that is off.
-fn not_available() -> Value {
-    json!({ "status": "not_available" })
 }
 
 /// Index and name of every topic.

@@ -6,18 +6,18 @@ use super::feeds;
 use super::health::{Roster, State};
 use super::systems::Systems;
 use crate::config::{Config, SourceChoice};
-use crate::encode::OnFull;
+use crate::encode::{OnFull, Publisher};
 use crate::error::Error;
-use crate::pipeline::Feeds;
+use crate::pipeline::{Feeds, Pipeline};
 use crate::source::replay::{self, Replay, ReplayReport};
-use crate::source::{Source, SourceContext};
+use crate::source::{Source, SourceContext, Stop};
 use crate::telemetry::{EngineCounter, Telemetry};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How long a source waits for room in its ring.
-const SOURCE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a writer of events waits for room in its ring.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A source whose type is forgotten.
 pub(super) trait AnySource: std::fmt::Debug + Source {}
@@ -78,21 +78,42 @@ pub(super) fn keep_figures(parts: &Parts) -> Result<JoinHandle<()>, Error> {
         .map_err(runtime("figures"))
 }
 
+/// Starts a source as soon as so many clients are there as the configuration says.
 pub(super) fn start_source(
     parts: &Parts,
-    mut source: Box<dyn AnySource>,
+    source: Box<dyn AnySource>,
 ) -> Result<JoinHandle<()>, Error> {
     let publisher =
-        parts.publisher(OnFull::SpinPark(SOURCE_PATIENCE))?.counted_as(EngineCounter::SourceEvents);
+        parts.publisher(OnFull::SpinPark(PATIENCE))?.counted_as(EngineCounter::SourceEvents);
+    let clients = parts.config.start_at_clients as u64;
+    start(parts, source, publisher, clients, parts.stop.clone())
+}
+
+/// Starts the pipeline, which reads from the first event on and has a stop of its own.
+pub(super) fn start_pipeline(
+    parts: &Parts,
+    pipeline: Pipeline,
+    stop: Stop,
+) -> Result<JoinHandle<()>, Error> {
+    let publisher = parts.publisher(OnFull::SpinPark(PATIENCE))?;
+    start(parts, Box::new(pipeline), publisher, 0, stop)
+}
+
+fn start(
+    parts: &Parts,
+    mut source: Box<dyn AnySource>,
+    publisher: Publisher,
+    clients: u64,
+    stop: Stop,
+) -> Result<JoinHandle<()>, Error> {
     let context = SourceContext {
         publisher,
         topics: parts.topics.clone(),
         clock: parts.clock.clone(),
-        stop: parts.stop.clone(),
+        stop: stop.clone(),
         gate: parts.gate.clone(),
     };
-    let (served, stop) = (parts.served.clone(), parts.stop.clone());
-    let clients = parts.config.start_at_clients as u64;
+    let served = parts.served.clone();
     let name = source.name();
     let entry = Roster::enter(&parts.roster, name);
     std::thread::Builder::new()

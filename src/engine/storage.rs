@@ -80,6 +80,11 @@ impl Storage {
         collectors.into_iter().try_for_each(|collector| telemetry.register(collector))
     }
 
+    /// How it fares.
+    pub(super) fn condition(&self) -> store::Condition {
+        self.store.condition()
+    }
+
     /// Candles that have left memory.
     pub(super) fn older_candles(&self) -> Arc<dyn OlderCandles> {
         self.store.older_candles()
@@ -115,16 +120,18 @@ struct Feed {
 }
 
 impl Feed {
-    /// Until `stop`, and then until the tap is empty.
+    /// Until `stop`, and then until the tap is empty, or what it held then is read: others may publish on and on.
     fn run(mut self, stop: &Stop) {
+        let mut last_batches = TAP_CAPACITY / BATCH_EVENTS_MAX;
         loop {
             let is_stopped = stop.is_stopped();
             let is_empty = self.read();
             self.lost.tell(is_stopped);
+            last_batches -= usize::from(is_stopped);
+            if is_stopped && (is_empty || last_batches == 0) {
+                return;
+            }
             if is_empty {
-                if is_stopped {
-                    return;
-                }
                 // Looked at above, before the tap is read for the last time.
                 let _ = stop.wait_for(PAUSE);
             }

@@ -24,6 +24,7 @@ use crate::simulation::chain::Live;
 use crate::simulation::hub::{self, Board};
 use crate::simulation::{self, Contestant, Simulation};
 use crate::source::Stop;
+use crate::store;
 use crate::sync::Arc;
 use crate::telemetry::{self, PerformanceMetrics, Telemetry};
 use std::sync::{Mutex, PoisonError};
@@ -48,6 +49,8 @@ pub(crate) struct Systems {
     alert_board: Option<Arc<alerts::Board>>,
     /// What the store answers, or that there is none.
     kept: Vec<Route>,
+    /// How the store fares, if there is one.
+    store: Option<store::Condition>,
     /// What the rules of the alert engine are about.
     watched: Vec<Pattern>,
     /// Where alerts are sent.
@@ -88,6 +91,8 @@ impl Systems {
                 figures.set_price(&symbol.name, symbol.middle.0 as f64 / 100.0);
             }
         }
+        // Hub and ledger are steps of the simulation.
+        let is_simulated = config.source == SourceChoice::Simulation;
         let board = || Board::new(&config.hub, Arc::new(PerformanceMetrics::new()));
         let candles = || {
             let history = History::new(&config.pipeline, storage.map(Storage::older_candles));
@@ -103,12 +108,13 @@ impl Systems {
             alert_board: alerts.as_ref().map(|(alerts, _)| alerts.board().clone()),
             alerts: Mutex::new(alerts),
             kept: storage::routes(storage),
+            store: storage.map(Storage::condition),
             watched,
             outbox: Outbox::start(config, clock)?,
             options: config.pipeline.clone(),
-            board: config.hub_enabled.then(board),
+            board: (config.hub_enabled && is_simulated).then(board),
             live: Live::new(),
-            has_chain: config.chain_enabled,
+            has_chain: config.chain_enabled && is_simulated,
             candles: config.pipeline_enabled.then(candles),
             figures,
             has_compat_names: config.metrics_compat_names,
@@ -131,6 +137,11 @@ impl Systems {
     /// The numbers of agents, markets, rounds and the API.
     pub(super) fn figures(&self) -> &Arc<telemetry::Systems> {
         &self.figures
+    }
+
+    /// How the store fares, if there is one.
+    pub(super) fn store(&self) -> Option<&store::Condition> {
+        self.store.as_ref()
     }
 
     /// Whether hub, ledger and pipeline are on.

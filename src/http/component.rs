@@ -20,11 +20,12 @@ impl Component {
     pub fn families(self) -> &'static [&'static str] {
         match self {
             Self::Collector => {
-                &["lineage_collector_", "lineage_pipeline_", "data_collector_", "nats_"]
+                &["lineage_collector_", "lineage_pipeline_", "lineage_feed_", "data_collector_"]
             }
             Self::Calculator => &[
                 "lineage_calculator_",
                 "lineage_database_",
+                "lineage_store_",
                 "metrics_calculator_",
                 "database_connection_pool_",
             ],

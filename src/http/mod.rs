@@ -184,7 +184,7 @@ where
         ),
         (Surface::WebSocket, _) => answer::problem(
             StatusCode::NOT_FOUND,
-            "this listener serves WebSocket clients on / and /v1, and /health",
+            "this listener serves WebSocket clients on /, /v1, /ws and /api/v11/live/stream, and /health",
         ),
         (Surface::Http, _) => answer::problem(
             StatusCode::NOT_FOUND,

@@ -42,11 +42,12 @@ use tracing::{debug, warn};
 
 /// How long the pipeline sleeps when its tap is empty for the first time, and when its ring is full.
 const PAUSE: Duration = Duration::from_millis(10);
-/// How long it sleeps when there was nothing for a while: short enough that the tap, of 8,192 events, cannot fill up
-/// at 100,000 events per second meanwhile, and that candles are on time; long enough that an idle engine sleeps.
+/// How long it sleeps when there was nothing for a while: at 100,000 events per second the tap of 8,192 does not fill up.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// Events between two looks at the clock, at most.
 const BATCH_EVENTS_MAX: usize = 256;
+/// Batches read after the stop at most, which is more than the tap holds: others may publish on and on.
+const LAST_BATCHES_MAX: usize = 64;
 /// Time between two looks of the alert engine at the engine and at the clock.
 const WATCH_US: u64 = 1_000_000;
 /// Time between two log lines on missed events.
@@ -117,7 +118,8 @@ impl Watch {
 
     /// Shows the alert engine the engine around it and the time.
     fn step(&mut self, now_us: u64, out: &mut Vec<Event>) {
-        if now_us >= self.due_us {
+        let was_set_back = self.due_us.saturating_sub(now_us) > WATCH_US;
+        if now_us >= self.due_us || was_set_back {
             self.due_us = now_us.saturating_add(WATCH_US);
             let told = out.len();
             self.alerts.observe_engine(&(self.engine.0)(), now_us, out);
@@ -249,19 +251,28 @@ impl Source for Pipeline {
 
     fn run(&mut self, mut context: SourceContext) -> Result<(), SourceError> {
         debug!("pipeline started");
+        self.watch.iter().for_each(|watch| watch.send(&self.first));
         let (mut events, mut pause) = (std::mem::take(&mut self.first), PAUSE);
+        let mut last_batches = LAST_BATCHES_MAX;
         loop {
+            // Looked at before the tap is read, so that what was published before the stop is read too.
+            let is_stopped = context.stop.is_stopped();
             let now_us = context.clock.now_us();
             let batch = self.read(now_us, &context.topics, &mut events);
             self.missed.tell(now_us);
             let candles = events.iter().filter(|event| is_candle(event)).count() as u64;
-            if publish_all(&mut context.publisher, &mut events, &context.stop) {
+            if !publish_all(&mut context.publisher, &mut events, &context.stop) {
+                warn!(events = events.len(), "stopped with a full ring: these are not published");
                 return Ok(());
             }
             self.stages.metrics.candles_published(candles);
-            pause = batch.pause(pause);
-            if !pause.is_zero() && context.stop.wait_for(pause) {
+            last_batches -= usize::from(is_stopped);
+            if is_stopped && (batch != Batch::Full || last_batches == 0) {
                 return Ok(());
+            }
+            pause = batch.pause(pause);
+            if !pause.is_zero() {
+                let _ = context.stop.wait_for(pause);
             }
         }
     }
@@ -271,19 +282,18 @@ fn is_candle(event: &Event) -> bool {
     matches!(&event.body, Body::Typed(typed) if typed.get::<Candle>().is_some())
 }
 
-/// Publishes all of `events`: a full ring is helped empty, and when that is not enough waited for. Returns whether it
-/// was stopped meanwhile.
+/// Publishes all of `events`, and waits for room in a full ring; false when it was stopped and found none.
 fn publish_all(publisher: &mut Publisher, events: &mut Vec<Event>, stop: &Stop) -> bool {
     loop {
         publisher.publish_batch(events);
         if events.is_empty() {
-            return stop.is_stopped();
+            return true;
         }
         // One by one the publisher's policy for a full ring applies.
         if let Err(Full(event)) = publisher.publish(events.remove(0)) {
             events.insert(0, event);
             if stop.wait_for(PAUSE) {
-                return true;
+                return false;
             }
         }
     }
@@ -386,3 +396,5 @@ impl MissedLines {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod watch_tests;

@@ -2,8 +2,8 @@
 //! driven by the test's thread; the pipeline on its own thread with a manual clock, or its stages called by hand.
 
 use super::{
-    Batch, Calculator, Collector, History, Metrics, MissedLines, Options, Outlet, Pipeline, Stages,
-    publish_all,
+    BATCH_EVENTS_MAX, Batch, Calculator, Collector, History, Metrics, MissedLines, Options, Outlet,
+    Pipeline, Stages, publish_all,
 };
 use crate::clock::{Clock, ManualClock};
 use crate::encode::{self, Encoder, OnFull, Publisher, Tap};
@@ -21,24 +21,24 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// 2024-08-09T00:00:00Z.
-const MIDNIGHT_US: u64 = 1_723_161_600_000_000;
+pub(super) const MIDNIGHT_US: u64 = 1_723_161_600_000_000;
 /// How long a test waits for the pipeline's thread before it fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 const RING_EVENTS: usize = 64;
 
 /// An encoder that runs when the test says so.
-struct World {
-    topics: Arc<Topics>,
+pub(super) struct World {
+    pub(super) topics: Arc<Topics>,
     encoder: Arc<Encoder>,
     intake: Arc<ring::Intake<Event>>,
     telemetry: Arc<Telemetry>,
-    clock: Clock,
+    pub(super) clock: Clock,
     time: ManualClock,
-    stop: Stop,
+    pub(super) stop: Stop,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (clock, time) = Clock::manual(MIDNIGHT_US);
         let wake = Arc::new(Wake::new(1));
         let telemetry = Telemetry::with_clock(1, clock.clone());
@@ -62,12 +62,12 @@ impl World {
         Publisher::new(ring, self.encoder.clone(), self.telemetry.clone(), OnFull::Help)
     }
 
-    fn tap(&self, patterns: &[&str], capacity: usize) -> Tap {
+    pub(super) fn tap(&self, patterns: &[&str], capacity: usize) -> Tap {
         let parse = |pattern: &&str| Pattern::parse(pattern).expect("a valid pattern");
         self.encoder.tap(patterns.iter().map(parse).collect(), capacity)
     }
 
-    fn context(&self) -> SourceContext {
+    pub(super) fn context(&self) -> SourceContext {
         SourceContext {
             publisher: self.publisher(),
             topics: self.topics.clone(),
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn event(&self, topic: &str, body: Body) -> Event {
+    pub(super) fn event(&self, topic: &str, body: Body) -> Event {
         let topic = self.topics.register(topic, None).expect("a valid name");
         Event { topic, key: 0, time_us: self.clock.now_us(), body }
     }
@@ -264,13 +264,13 @@ fn s56_s57_what_happened_is_counted() {
 }
 
 #[test]
-fn a_full_ring_is_helped_empty_and_nothing_is_lost() {
+fn a_full_ring_is_waited_for_and_nothing_is_lost() {
     let world = World::new();
     let (mut publisher, count) = (world.publisher(), 3 * RING_EVENTS as i64 + 1);
     let mut told = world.tap(&["sim:*"], 1_024);
     let event = |price| world.event("sim:trade:A", order_flow("A", MIDNIGHT_US, price));
     let mut events: Vec<Event> = (0..count).map(event).collect();
-    assert!(!publish_all(&mut publisher, &mut events, &world.stop));
+    assert!(publish_all(&mut publisher, &mut events, &world.stop));
     let prices: Vec<Decimal> = (0..count)
         .map(|_| match world.next(&mut told).body {
             Body::Typed(typed) => typed.get::<Tick>().expect("a trade").price,
@@ -334,4 +334,26 @@ fn an_idle_pipeline_sleeps_longer_step_by_step_and_events_make_it_quick_again() 
         pause = batch.pause(pause);
         assert_eq!(pause, ms(expected_ms), "{batch:?}");
     }
+}
+
+#[test]
+fn what_the_tap_holds_at_the_stop_is_read_and_published() {
+    let world = World::new();
+    let tap = world.tap(&Pipeline::TOPICS, 512);
+    let mut told = world.tap(&["candle:A:1s"], 16);
+    let (options, metrics) = (Options::default(), Arc::new(Metrics::new()));
+    let history = History::new(&options, None);
+    let mut pipeline = Pipeline::new(&options, tap, history, metrics);
+    let mut publisher = world.publisher();
+    // More than a batch.
+    for second in [0; BATCH_EVENTS_MAX].into_iter().chain([2]) {
+        let body = order_flow("A", MIDNIGHT_US + second * 1_000_000, 1);
+        publisher.publish(world.event("sim:trade:A", body)).expect("the ring has room");
+        world.encoder.run();
+    }
+    world.stop.stop();
+    pipeline.run(world.context()).expect("it ends well");
+    let is_final = |event: &Event| candle(event).is_some_and(|candle| candle.bar.is_final);
+    // The running candle of the first batch may come before it.
+    while !is_final(&world.next(&mut told)) {}
 }

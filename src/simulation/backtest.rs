@@ -154,7 +154,7 @@ impl Backtest {
                 return false;
             }
             let market = self.markets.len();
-            self.markets.push(Market::given(symbol.into(), newest));
+            self.markets.push(Market::given(symbol, newest));
             let quoted = Quoted { market, kind, places, newest, is_new: false };
             self.quoted.insert(symbol.into(), quoted);
         }

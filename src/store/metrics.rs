@@ -2,7 +2,7 @@
 //!
 //! Rows are counted where they are taken, stored or dropped; a scrape only reads.
 
-use crate::sync::Arc;
+use crate::sync::{Arc, Flag};
 use prometheus::core::Collector;
 use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts};
 
@@ -23,6 +23,10 @@ pub(super) struct Metrics {
     insert: [Histogram; 2],
     connections: [IntGauge; 2],
     rows: IntCounterVec,
+    /// While the thread that writes is there.
+    pub(super) is_writing: Flag,
+    /// While the disk does not take rows.
+    pub(super) is_troubled: Flag,
     /// Events that were gone before they could become rows.
     missed: prometheus::IntCounter,
     /// Rows that a full queue, or a closed store, did not take.
@@ -75,6 +79,8 @@ impl Metrics {
             missed: prometheus::IntCounter::new("lineage_store_events_missed_total", MISSED_HELP)
                 .expect(valid),
             rows,
+            is_writing: Flag::new(),
+            is_troubled: Flag::new(),
         }
     }
 

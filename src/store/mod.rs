@@ -19,8 +19,9 @@
 //!
 //! `rows` what is kept · `schema` the file · `writer` the handle · `task` the thread · `run` the book of runs ·
 //! `reader` queries · `lend` the same for those who keep the newest in memory · `routes` what is answered over HTTP ·
-//! `metrics` · `error`.
+//! `metrics` · `condition` how it fares · `error`.
 
+mod condition;
 mod error;
 mod lend;
 mod metrics;
@@ -44,6 +45,7 @@ use std::str::FromStr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+pub use condition::Condition;
 pub use error::{Error, Problem};
 pub use reader::{AgentHistory, QUERY_ROWS_MAX};
 pub use rows::{Agent, Alert, Candle, Round, Trade};
@@ -137,6 +139,7 @@ pub struct Store {
     writer: Writer,
     reader: Arc<Reader>,
     metrics: Arc<Metrics>,
+    condition: Condition,
     control: Sender<Command>,
     thread: Option<JoinHandle<()>>,
     unclean: Option<Unclean>,
@@ -170,6 +173,7 @@ impl Store {
         let (control, commands) = bounded(COMMANDS_MAX);
         let writer = Writer::new(rows, Arc::clone(&metrics));
         let path = options.path.clone();
+        let condition = Condition::new(path.clone(), Arc::clone(&metrics));
         let task = Task::new(
             options,
             connection,
@@ -183,7 +187,7 @@ impl Store {
         let thread = thread::Builder::new().name("store".to_owned()).spawn(move || task.run());
         let thread = thread.map_err(|error| Error::of_file(&path, &error))?;
         let reader = Arc::new(reader);
-        Ok(Self { writer, reader, metrics, control, thread: Some(thread), unclean })
+        Ok(Self { writer, reader, metrics, condition, control, thread: Some(thread), unclean })
     }
 
     /// A handle that hands rows to the store; cheap to clone, for any thread.
@@ -254,6 +258,12 @@ impl Store {
     /// When the file cannot be read.
     pub fn rounds(&self, limit: usize) -> Result<Vec<Round>, Error> {
         self.reader.rounds(limit)
+    }
+
+    /// How it fares.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        self.condition.clone()
     }
 
     /// Candles that have left memory.

@@ -5,7 +5,7 @@
 
 use super::reader::{AgentHistory, Reader};
 use super::rows::{Agent, Round, Trade, side, status};
-use crate::api::{Answer, Asked, Parameter, Refusal, Route, Shape};
+use crate::api::{self, Answer, Asked, Parameter, Refusal, Route, Shape};
 use crate::event::Cents;
 use crate::sync::Arc;
 use serde_json::{Map, Value, json};
@@ -63,7 +63,7 @@ fn answer(
     let reader = reader.cloned();
     Arc::new(move |asked| match &reader {
         Some(reader) => tell(reader, asked),
-        None => Ok(json!({ "status": "not_available" })),
+        None => Ok(api::not_available()),
     })
 }
 

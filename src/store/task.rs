@@ -42,11 +42,26 @@ pub(super) struct Task {
     batch: Vec<Row>,
     /// When the batch is stored even if it is not full.
     due: Instant,
-    /// Whether the disk did not take the last batch.
-    is_troubled: bool,
     _counted: Counted,
+    _writing: Writing,
     /// The last to go: the file is free for others only when it is closed.
     _claim: Claim,
+}
+
+/// Says that the thread is there, until it ends, by a panic too.
+struct Writing(Arc<Metrics>);
+
+impl Writing {
+    fn new(metrics: Arc<Metrics>) -> Self {
+        metrics.is_writing.raise();
+        Self(metrics)
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.is_writing.lower();
+    }
 }
 
 /// What the thread woke up for.
@@ -74,8 +89,8 @@ impl Task {
         Self {
             batch: Vec::new(),
             due: Instant::now(),
-            is_troubled: false,
             _counted: Counted::new(Arc::clone(&metrics)),
+            _writing: Writing::new(Arc::clone(&metrics)),
             _claim: claim,
             options,
             connection,
@@ -97,7 +112,7 @@ impl Task {
                     }
                     self.batch.push(row);
                     self.take();
-                    if self.is_full() && !self.is_troubled {
+                    if self.is_full() && !self.metrics.is_troubled.is_raised() {
                         // What went wrong is counted and logged there.
                         let _ = self.store();
                     }
@@ -176,7 +191,8 @@ impl Task {
                 self.metrics.inserted(began.elapsed().as_secs_f64());
                 self.metrics.stored.add(rows);
                 self.batch.clear();
-                if std::mem::take(&mut self.is_troubled) {
+                if self.metrics.is_troubled.is_raised() {
+                    self.metrics.is_troubled.lower();
                     let refused = self.metrics.refused.value();
                     tracing::info!(refused, "the store takes rows again");
                 }
@@ -205,7 +221,8 @@ impl Task {
         let error = Error::of_database(&self.options.path, found);
         if error.may_pass(found) {
             self.due = Instant::now() + RETRY;
-            if !std::mem::replace(&mut self.is_troubled, true) {
+            if !self.metrics.is_troubled.is_raised() {
+                self.metrics.is_troubled.raise();
                 tracing::error!(
                     rows,
                     "{error}; rows wait, and are dropped and counted when the queue is full"

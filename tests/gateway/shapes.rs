@@ -6,15 +6,24 @@ use lineage::Engine;
 use lineage::config::{Config, SourceChoice};
 use serde_json::{Map, Value};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Values for what a route asks for.
 const ASKED: [(&str, &str); 2] = [("name", "momentum"), ("symbol", "BTC-USD")];
 /// Objects whose keys are data: those of an answer need not stand in the example.
-const MAPS: [&str; 1] = ["/api/hub/stats.performance"];
+const MAPS: [&str; 2] = ["/api/hub/stats.performance", "/api/rounds[].capital"];
 
 /// An engine with every system on.
 fn everything() -> (Engine, SocketAddr) {
-    let engine = support::start(Config { source: SourceChoice::Simulation, ..config() });
+    let mut config = Config { source: SourceChoice::Simulation, ..config() };
+    // Rounds end soon.
+    (config.arena.agent_interval, config.arena.round_updates) = (Duration::from_millis(20), 2);
+    static ENGINES: AtomicUsize = AtomicUsize::new(0);
+    let number = ENGINES.fetch_add(1, Ordering::Relaxed);
+    let file = format!("shapes-{}-{number}.db", std::process::id());
+    config.store.path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
+    let engine = support::start(config);
     let http = support::http(&engine);
     (engine, http)
 }

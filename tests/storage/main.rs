@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise, its helpers too")]
 
+mod condition;
 mod crash;
 mod restart;
 mod scrape;

@@ -1,10 +1,12 @@
 //! What comes back: candles beyond memory, alerts, trades, states and rounds.
 
-use super::support::{Folder, World, config, momentum};
+use super::support::{Folder, World, config, momentum, value};
 use lineage::Engine;
+use lineage::config::{Config, SourceChoice};
 use lineage::event::{Body, Cents, Class, Round, Side, Tick, Trade, Typed};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const START_US: u64 = 1_767_225_600_000_000;
 const SECOND_US: u64 = 1_000_000;
@@ -63,6 +65,32 @@ fn s62_candles_beyond_memory_come_from_the_store_and_outlive_the_engine() {
     assert_eq!(world.ask(&first), answer, "a new engine has nothing in memory");
     let newest = times(&world.ask("/api/candles?symbol=BTC-USD&interval=1s&limit=3"));
     assert!(newest.is_sorted() && newest.last() >= Some(&opened_ms(seconds - 3)), "{newest:?}");
+    world.end();
+}
+
+#[test]
+fn a_drain_keeps_the_candles_of_what_was_published_before_it() {
+    let (folder, seconds) = (Folder::new(), 3_000);
+    let mut world = World::new(folder.file());
+    for second in 0..seconds {
+        let time_us = START_US + second * SECOND_US;
+        world.publish("sim:trade:BTC-USD", Class::Event, time_us, tick(second));
+    }
+    world.end();
+    let world = World::new(folder.file());
+    let newest = times(&world.ask("/api/candles?symbol=BTC-USD&interval=1s&limit=1"));
+    assert_eq!(newest, [opened_ms(seconds - 3)], "the last two were not final");
+    world.end();
+}
+
+#[test]
+fn candles_are_made_before_the_clients_come_that_a_source_waits_for() {
+    let mut world = World::of(Config { start_at_clients: 5, ..config("") });
+    world.publish("sim:trade:BTC-USD", Class::Event, START_US, tick(0));
+    let newest = "/api/candles?symbol=BTC-USD&interval=1s&limit=1";
+    world.wait(newest, |answer| times(answer) == [opened_ms(0)]);
+    let of_sources = value(&world.metrics(), "lineage_source_events_total");
+    assert_eq!(of_sources, Some(0.0), "the pipeline is no source");
     world.end();
 }
 
@@ -157,4 +185,23 @@ fn a_store_that_cannot_be_opened_stops_the_start_with_its_path_and_a_remedy() {
     let message = error.to_string();
     assert!(message.contains(file.to_str().unwrap()) && message.contains("name"), "{message}");
     assert_eq!(error.exit_code(), 78);
+}
+
+#[test]
+fn s55_a_file_that_is_full_makes_the_engine_not_ready_until_there_is_room() {
+    let folder = Folder::new();
+    let mut config = config(folder.file());
+    (config.source, config.store.file_bytes_max) = (SourceChoice::Simulation, 1 << 20);
+    config.arena.agent_interval = Duration::from_millis(1);
+    let world = World::of(config);
+    let check = |health: &Value| -> Value {
+        let checks = health["checks"].as_array().expect("a list");
+        checks.iter().find(|check| check["name"] == "store").expect("a check")["ok"].clone()
+    };
+    assert_eq!(check(&world.ask("/health")), true);
+    let full = world.wait("/health", |health| check(health) == false);
+    assert_eq!(full["status"], "not_ready");
+    let other = rusqlite::Connection::open(folder.file()).unwrap();
+    other.execute("DELETE FROM agents", []).unwrap();
+    world.wait("/health", |health| check(health) == true);
 }

@@ -61,7 +61,11 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(file: impl Into<PathBuf>) -> Self {
-        let engine = Engine::start(config(file)).unwrap();
+        Self::of(config(file))
+    }
+
+    pub(crate) fn of(config: Config) -> Self {
+        let engine = Engine::start(config).unwrap();
         let publisher = engine.publisher().unwrap().on_full(OnFull::SpinPark(PATIENCE));
         Self { engine, publisher }
     }

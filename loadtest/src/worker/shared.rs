@@ -108,7 +108,7 @@ impl Shared {
             let text = self.plan.message.as_ref()?;
             return Some(text.replace("{i}", &number.to_string()).into_bytes());
         }
-        let mut subscribe = json!({"op": "subscribe", "id": 1, "topics": self.topics(number)});
+        let mut subscribe = json!({"id": 1, "op": "subscribe", "topics": self.topics(number)});
         if let Some(snapshot) = self.plan.snapshot {
             subscribe["snapshot"] = json!(snapshot);
         }

@@ -70,6 +70,21 @@ fn what_was_firing_goes_on_after_a_restart_without_firing_again() {
 }
 
 #[test]
+fn times_go_on_from_the_newest_alert_of_the_history_though_the_clock_was_set_back() {
+    let mut before = World::with_rule(PRICE_RULE);
+    before.price(0.0, 11.0);
+    before.price(100.0, 9.0);
+    let newest_us = before.told().last().unwrap().us;
+    let mut after = World::with_rule(PRICE_RULE);
+    let kept = Kept::of(before.told());
+    assert_eq!(after.alerts.restore(kept, START_US, &mut after.out), Ok(0));
+    after.price(50.0, 11.0);
+    assert_eq!(after.told()[0].us, newest_us + 1);
+    let times = after.alerts.board().alerts_before(u64::MAX, 10).unwrap();
+    assert_eq!(times.len(), 3, "those of the history are on the page");
+}
+
+#[test]
 fn what_no_rule_is_for_any_more_is_over_at_the_restart() {
     let mut before = World::with_rule(PRICE_RULE);
     before.price(0.0, 11.0);

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! [`Alerts`] is a pure state machine: events and the time in, events out. It reads no clock and no file, opens no socket,
-//! and never calls the [`Webhook`], which is a thread of its own that is handed what was published.
+//! and never calls the [`Webhook`], which is a thread of its own that is handed what is published.
 //!
 //! Invariants: of one rule and subject, `firing` and `resolved` take turns, beginning with `firing`; the publish times of
 //! alerts grow strictly, so that a page of them can end between any two. Everything is bounded by [`Options`].
@@ -159,10 +159,10 @@ impl Alerts {
         now_us: u64,
         out: &mut Vec<Event>,
     ) -> Result<usize, String> {
-        let firing = history.firing()?;
+        let (firing, newest) = (history.firing()?, history.alerts_before(u64::MAX, 1)?);
         self.board.set_history(history);
         // Times go on from those of the history, whatever the clock says, so that its pages stay in order.
-        self.last_us = firing.iter().map(|record| record.us).max().unwrap_or(0).max(self.last_us);
+        self.last_us = newest.first().map_or(0, |record| record.us).max(self.last_us);
         let mut restored = 0;
         for record in firing {
             if self.resume(&record.alert) {

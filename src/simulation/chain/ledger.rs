@@ -8,7 +8,7 @@
 //! Transactions are counted per batch and never stored one by one; a batch of which only a part fits is split. None is
 //! lost: what was submitted is rejected, waits, is in flight or is committed. Commits keep the order of the slots.
 //!
-//! All times are microseconds of the network's own time. A slot costs some tens of nanoseconds.
+//! All times are microseconds of the network's own time. A slot costs some nanoseconds.
 
 use super::Options;
 use std::collections::VecDeque;
@@ -31,13 +31,14 @@ pub(super) struct Batch {
     pub(super) bytes: u64,
 }
 
-/// What one slot included.
-#[derive(Debug, Clone, Copy)]
+/// Up to one slot: what all slots from the first one to it included.
+#[derive(Debug, Clone, Copy, Default)]
 struct Flight {
+    /// When the slot's transactions are committed.
     commit_us: u64,
     count: u64,
     bytes: u64,
-    /// Time from arrival to commit, summed over its transactions.
+    /// Time from arrival to commit, summed over all transactions.
     latency_us: u128,
 }
 
@@ -57,12 +58,16 @@ pub(super) struct Ledger {
     batches_max: usize,
     mempool: VecDeque<Batch>,
     waiting: u64,
+    /// In the order of commits, from the oldest of the last second on.
     flights: VecDeque<Flight>,
-    /// When the newest flight will be committed, or was.
-    last_commit_us: u64,
-    /// What was committed in the last second.
-    recent: VecDeque<Flight>,
-    totals: Totals,
+    /// The newest flight.
+    newest: Flight,
+    /// The newest of those that are committed.
+    committed: Flight,
+    /// The newest of those that were committed a second before the last commit or earlier.
+    expired: Flight,
+    submitted: u64,
+    rejected: u64,
 }
 
 impl Ledger {
@@ -73,19 +78,21 @@ impl Ledger {
             mempool: VecDeque::new(),
             waiting: 0,
             flights: VecDeque::new(),
-            last_commit_us: 0,
-            recent: VecDeque::new(),
-            totals: Totals::default(),
+            newest: Flight::default(),
+            committed: Flight::default(),
+            expired: Flight::default(),
+            submitted: 0,
+            rejected: 0,
         }
     }
 
     /// Takes `batch` into the mempool, or rejects it whole when there is no room for all of it.
     pub(super) fn submit(&mut self, batch: Batch) {
-        self.totals.submitted += batch.count;
+        self.submitted += batch.count;
         let has_room = self.mempool.len() < self.batches_max
             && batch.count <= self.transactions_max.saturating_sub(self.waiting);
         if !has_room {
-            self.totals.rejected += batch.count;
+            self.rejected += batch.count;
         } else if batch.count > 0 {
             self.waiting += batch.count;
             self.mempool.push_back(batch);
@@ -95,64 +102,98 @@ impl Ledger {
     /// Includes up to `room` transactions in the slot of `now_us`; they are committed `agree_us` later, and not before
     /// those of earlier slots.
     pub(super) fn include(&mut self, now_us: u64, mut room: u64, agree_us: u64) {
-        let commit_us = self.last_commit_us.max(now_us + agree_us);
-        let mut flight = Flight { commit_us, count: 0, bytes: 0, latency_us: 0 };
+        let commit_us = self.newest.commit_us.max(now_us + agree_us);
+        let mut flight = Flight { commit_us, ..self.newest };
         while room > 0
             && let Some(batch) = self.mempool.front_mut()
         {
-            let count = room.min(batch.count);
-            // The mean size of the batch, so that the last part takes what is left over.
-            let bytes = batch.bytes / batch.count * count;
-            let bytes = if count == batch.count { batch.bytes } else { bytes };
-            let latency_us = commit_us.saturating_sub(batch.arrived_us);
-            flight.latency_us += u128::from(count) * u128::from(latency_us);
-            flight.count += count;
-            flight.bytes += bytes;
-            (batch.count, batch.bytes) = (batch.count - count, batch.bytes - bytes);
-            room -= count;
-            if batch.count == 0 {
+            let latency_us = u128::from(commit_us.saturating_sub(batch.arrived_us));
+            if batch.count <= room {
+                room -= batch.count;
+                flight.add(batch.count, batch.bytes, latency_us);
                 self.mempool.pop_front();
+            } else {
+                // The mean size of the batch, so that the last part takes what is left over.
+                let bytes = batch.bytes / batch.count * room;
+                flight.add(room, bytes, latency_us);
+                (batch.count, batch.bytes) = (batch.count - room, batch.bytes - bytes);
+                room = 0;
             }
         }
-        if flight.count > 0 {
-            self.waiting -= flight.count;
-            self.last_commit_us = commit_us;
+        self.waiting -= flight.count - self.newest.count;
+        self.fly(flight);
+    }
+
+    /// As [`submit`](Self::submit) and [`include`](Self::include) one after the other, by a shorter way when nothing
+    /// waits and all of `batch` fits into the slot.
+    pub(super) fn pass(&mut self, batch: Batch, now_us: u64, room: u64, agree_us: u64) {
+        let has_room = batch.count <= room.min(self.transactions_max) && self.batches_max > 0;
+        if !has_room || !self.mempool.is_empty() {
+            self.submit(batch);
+            return self.include(now_us, room, agree_us);
+        }
+        self.submitted += batch.count;
+        let commit_us = self.newest.commit_us.max(now_us + agree_us);
+        let mut flight = Flight { commit_us, ..self.newest };
+        let latency_us = commit_us.saturating_sub(batch.arrived_us);
+        flight.add(batch.count, batch.bytes, latency_us.into());
+        self.fly(flight);
+    }
+
+    /// Takes in what a slot included, if anything.
+    fn fly(&mut self, flight: Flight) {
+        if flight.count > self.newest.count {
+            self.newest = flight;
             self.flights.push_back(flight);
         }
     }
 
-    /// Commits what the network has agreed on by `now_us`.
+    /// Commits what the network has agreed on by `now_us`. It costs two searches, and need not be called per slot.
     pub(super) fn commit(&mut self, now_us: u64) {
-        while let Some(&flight) = self.flights.front().filter(|it| it.commit_us <= now_us) {
-            self.totals.committed += flight.count;
-            self.totals.committed_bytes += flight.bytes;
-            self.recent.push_back(flight);
-            self.flights.pop_front();
+        let until = |time_us| self.flights.partition_point(|it| it.commit_us <= time_us);
+        let (committed, expired) = (until(now_us), now_us.checked_sub(SECOND_US).map_or(0, until));
+        if let Some(newest) = committed.checked_sub(1) {
+            self.committed = self.flights[newest];
         }
-        while self.recent.front().is_some_and(|it| it.commit_us + SECOND_US <= now_us) {
-            self.recent.pop_front();
+        if let Some(newest) = expired.checked_sub(1) {
+            self.expired = self.flights[newest];
         }
+        self.flights.drain(..expired);
     }
 
     /// Transactions committed in the second that ended with the last [`commit`](Self::commit).
     pub(super) fn tps(&self) -> u64 {
-        self.recent.iter().map(|flight| flight.count).sum()
+        self.committed.count - self.expired.count
     }
 
     /// Mean time from arrival to commit of that second's transactions; none when it has none.
     pub(super) fn latency_us(&self) -> Option<u64> {
-        let sum: u128 = self.recent.iter().map(|flight| flight.latency_us).sum();
-        let mean = sum.checked_div(self.tps().into())?;
-        u64::try_from(mean).ok()
+        let sum_us = self.committed.latency_us - self.expired.latency_us;
+        let mean_us = sum_us.checked_div(self.tps().into())?;
+        u64::try_from(mean_us).ok()
     }
 
+    /// As of the last [`commit`](Self::commit), for what is committed.
     pub(super) fn totals(&self) -> Totals {
-        self.totals
+        Totals {
+            submitted: self.submitted,
+            rejected: self.rejected,
+            committed: self.committed.count,
+            committed_bytes: self.committed.bytes,
+        }
     }
 
     /// Transactions in the mempool.
     pub(super) fn waiting(&self) -> u64 {
         self.waiting
+    }
+}
+
+impl Flight {
+    fn add(&mut self, count: u64, bytes: u64, latency_us: u128) {
+        self.count += count;
+        self.bytes += bytes;
+        self.latency_us += u128::from(count) * latency_us;
     }
 }
 
@@ -238,6 +279,24 @@ mod tests {
 
     proptest! {
         #[test]
+        fn the_shorter_way_through_a_slot_leads_to_the_same(
+            slots in prop::collection::vec((0u64..50, 0u64..60, 0u64..30_000), 1..200),
+            batches_max in 0usize..4
+        ) {
+            let (mut one, mut other) = (ledger(45, batches_max), ledger(45, batches_max));
+            for ((count, room, agree_us), now_us) in slots.into_iter().zip((1..).map(|n| n * 5_000)) {
+                one.pass(batch(now_us - 2_500, count), now_us, room, agree_us);
+                other.submit(batch(now_us - 2_500, count));
+                other.include(now_us, room, agree_us);
+                one.commit(now_us);
+                other.commit(now_us);
+                prop_assert_eq!(one.totals(), other.totals());
+                prop_assert_eq!((one.tps(), one.latency_us()), (other.tps(), other.latency_us()));
+                prop_assert_eq!((one.waiting(), &one.mempool), (other.waiting(), &other.mempool));
+            }
+        }
+
+        #[test]
         fn no_transaction_is_lost_or_made(
             slots in prop::collection::vec((0u64..50, 0u64..60, 0u64..30_000), 1..200)
         ) {
@@ -248,7 +307,7 @@ mod tests {
                 ledger.include(now_us, room, agree_us);
                 ledger.commit(now_us);
                 let totals = ledger.totals();
-                let flying: u64 = ledger.flights.iter().map(|flight| flight.count).sum();
+                let flying = ledger.newest.count - ledger.committed.count;
                 let known = totals.rejected + totals.committed + ledger.waiting() + flying;
                 prop_assert_eq!(totals.submitted, known);
                 let waiting: u64 = ledger.mempool.iter().map(|batch| batch.count).sum();

@@ -4,7 +4,7 @@
 //! before its first update, the answer is that there is none.
 
 use super::metrics::Metrics;
-use crate::api::Route;
+use crate::api::{self, Route};
 use crate::event::{ChainUpdate, Event, write_chain_message};
 use crate::sync::ArcSwap;
 use prometheus::core::Collector;
@@ -14,7 +14,8 @@ use std::sync::Arc;
 /// Last updates and metrics of a chain that runs, or of one that does not.
 #[derive(Debug, Default)]
 pub struct Live {
-    latest: ArcSwap<[Option<Event>; 4]>,
+    /// By the kind.
+    latest: [ArcSwap<Option<Event>>; 4],
     metrics: Metrics,
 }
 
@@ -28,8 +29,8 @@ impl Live {
     /// Appends the last message of a kind, as the older clients read it; false (and nothing appended) when there is
     /// none. Does not block.
     pub fn write_message(&self, update: ChainUpdate, out: &mut Vec<u8>) -> bool {
-        let latest = self.latest.load();
-        latest[update as usize].as_ref().is_some_and(|event| write_chain_message(out, event))
+        let latest = self.latest[update as usize].load();
+        latest.as_ref().as_ref().is_some_and(|event| write_chain_message(out, event))
     }
 
     /// The routes that answer with the last message of each kind, or with `{"status":"not_available"}`.
@@ -52,9 +53,7 @@ impl Live {
 
     /// Keeps `event`, the newest of its kind.
     pub(super) fn keep(&self, update: ChainUpdate, event: Event) {
-        let mut latest = self.latest.load().as_ref().clone();
-        latest[update as usize] = Some(event);
-        self.latest.store(Arc::new(latest));
+        self.latest[update as usize].store(Arc::new(Some(event)));
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -64,7 +63,7 @@ impl Live {
     fn answer(&self, update: ChainUpdate) -> Value {
         let mut message = Vec::new();
         self.write_message(update, &mut message);
-        serde_json::from_slice(&message).unwrap_or_else(|_| json!({ "status": "not_available" }))
+        serde_json::from_slice(&message).unwrap_or_else(|_| api::not_available())
     }
 }
 

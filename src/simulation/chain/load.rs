@@ -15,7 +15,7 @@ const PULL_SLOTS: i64 = 4_096;
 
 /// The longest step of the walk per slot is the spread divided by this; the rate then stays within half its spread for
 /// three quarters of the time.
-const STEPS_IN_SPREAD: u64 = 56;
+const STEPS_IN_SPREAD: i64 = 56;
 
 /// Least and greatest mean size of a batch's transactions, in bytes.
 const TRANSACTION_BYTES: (u64, u64) = (180, 320);
@@ -23,73 +23,83 @@ const TRANSACTION_BYTES: (u64, u64) = (180, 320);
 /// Longest step of the mean size from slot to slot, in bytes.
 const SIZE_STEP_BYTES: u64 = 4;
 
+/// Slots that are worked out at once: none of it depends on the network, and the state stays in registers meanwhile.
+const AHEAD_SLOTS: usize = 64;
+
 /// The load and its state.
 #[derive(Debug)]
 pub(super) struct Load {
     random: Random,
-    mean_milli: u64,
-    spread_milli: u64,
-    rate_milli: u64,
+    mean_milli: i64,
+    spread_milli: i64,
+    /// How far the rate is from its mean.
+    off_milli: i64,
     /// What earlier slots left over of a whole transaction, in thousandths of one, times the slots of a second.
     carry: u64,
     transaction_bytes: u64,
+    /// Transactions of the slots to come, and their bytes; all but the first `used`.
+    ahead: [(u64, u64); AHEAD_SLOTS],
+    used: usize,
 }
 
 impl Load {
     /// A load of `mean_tps`, give or take `spread_tps`, transactions per second; it begins at its mean.
     pub(super) fn new(mean_tps: u32, spread_tps: u32, random: Random) -> Self {
-        let mean_milli = u64::from(mean_tps) * MILLI;
-        let spread_milli = u64::from(spread_tps.min(mean_tps)) * MILLI;
-        let transaction_bytes = u64::midpoint(TRANSACTION_BYTES.0, TRANSACTION_BYTES.1);
+        let milli = |tps| i64::from(tps) * MILLI.cast_signed();
         Self {
             random,
-            mean_milli,
-            spread_milli,
-            rate_milli: mean_milli,
+            mean_milli: milli(mean_tps),
+            spread_milli: milli(spread_tps.min(mean_tps)),
+            off_milli: 0,
             carry: 0,
-            transaction_bytes,
+            transaction_bytes: u64::midpoint(TRANSACTION_BYTES.0, TRANSACTION_BYTES.1),
+            ahead: [(0, 0); AHEAD_SLOTS],
+            used: AHEAD_SLOTS,
         }
     }
 
     /// Moves on by a slot: how many transactions came in it, and their bytes.
     pub(super) fn slot(&mut self) -> (u64, u64) {
-        self.walk();
-        self.carry += self.rate_milli;
-        let whole = MILLI * SLOTS_PER_SECOND;
-        let count = self.carry / whole;
-        self.carry %= whole;
-        let step = self.random.below(2 * SIZE_STEP_BYTES + 1);
-        let (least, greatest) = TRANSACTION_BYTES;
-        self.transaction_bytes =
-            (self.transaction_bytes + step).saturating_sub(SIZE_STEP_BYTES).clamp(least, greatest);
-        (count, count * self.transaction_bytes)
+        if self.used == AHEAD_SLOTS {
+            self.work_ahead();
+        }
+        self.used += 1;
+        self.ahead[self.used - 1]
     }
 
-    fn walk(&mut self) {
-        let step_max = self.spread_milli / STEPS_IN_SPREAD;
-        let step = self.random.below(2 * step_max + 1).cast_signed() - step_max.cast_signed();
-        let pull = (self.mean_milli.cast_signed() - self.rate_milli.cast_signed()) / PULL_SLOTS;
-        let (least, greatest) =
-            (self.mean_milli - self.spread_milli, self.mean_milli + self.spread_milli);
-        self.rate_milli = self.rate_milli.saturating_add_signed(step + pull).clamp(least, greatest);
+    fn work_ahead(&mut self) {
+        let (least, greatest) = TRANSACTION_BYTES;
+        let (mean, spread) = (self.mean_milli, self.spread_milli);
+        let step_max = spread / STEPS_IN_SPREAD;
+        let steps = 2 * step_max.unsigned_abs() + 1;
+        let whole = MILLI * SLOTS_PER_SECOND;
+        let (mut random, mut off) = (self.random.clone(), self.off_milli);
+        let (mut carry, mut each) = (self.carry, self.transaction_bytes);
+        for slot in &mut self.ahead {
+            let step = random.below(steps).cast_signed() - step_max;
+            off = (off - off / PULL_SLOTS + step).clamp(-spread, spread);
+            carry += (mean + off).unsigned_abs();
+            let count = carry / whole;
+            carry %= whole;
+            let step = random.below(2 * SIZE_STEP_BYTES + 1);
+            each = (each + step - SIZE_STEP_BYTES).clamp(least, greatest);
+            *slot = (count, count * each);
+        }
+        (self.random, self.off_milli) = (random, off);
+        (self.carry, self.transaction_bytes, self.used) = (carry, each, 0);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Load, MILLI};
+    use super::Load;
     use crate::simulation::Random;
     use crate::simulation::chain::ledger::SLOTS_PER_SECOND;
 
     #[test]
     fn the_rate_stays_within_its_spread_and_comes_near_both_ends() {
         let mut load = Load::new(801_000, 17_000, Random::new(3));
-        let rates: Vec<u64> = (0..400_000)
-            .map(|_| {
-                load.slot();
-                load.rate_milli / MILLI
-            })
-            .collect();
+        let rates: Vec<u64> = (0..400_000).map(|_| load.slot().0 * SLOTS_PER_SECOND).collect();
         let (least, greatest) = (rates.iter().min().unwrap(), rates.iter().max().unwrap());
         assert!((784_000..790_000).contains(least), "{least}");
         assert!((812_001..=818_000).contains(greatest), "{greatest}");

@@ -40,13 +40,21 @@ pub(super) struct Metrics {
     nodes: IntGauge,
     /// By the label `state`.
     validators: IntGaugeVec,
+    /// Of those that are active, inactive and jailed.
+    states: [IntGauge; 3],
     jailings: IntCounter,
     releases: IntCounter,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let metrics = Self {
+        let validators = IntGaugeVec::new(
+            Opts::new("lineage_chain_validators", "Validators by what they do."),
+            &["state"],
+        )
+        .expect("the names are valid");
+        let states = ["active", "inactive", "jailed"];
+        Self {
             submitted: counter(
                 "lineage_chain_transactions_submitted_total",
                 "Transactions that arrived at the simulated ledger.",
@@ -76,17 +84,12 @@ impl Default for Metrics {
             .expect("the name is valid"),
             blocks: counter("lineage_chain_blocks_total", "Blocks that were sealed."),
             nodes: gauge("lineage_chain_active_nodes", "Nodes that serve."),
-            validators: IntGaugeVec::new(
-                Opts::new("lineage_chain_validators", "Validators by what they do."),
-                &["state"],
-            )
-            .expect("the names are valid"),
+            // A family with labels is there once it has values.
+            states: states.map(|state| validators.with_label_values(&[state])),
+            validators,
             jailings: counter("lineage_chain_jailings_total", "Times a validator was jailed."),
             releases: counter("lineage_chain_releases_total", "Times a validator was released."),
-        };
-        // A family with labels is there once it has values.
-        metrics.set(&Figures::default());
-        metrics
+        }
     }
 }
 
@@ -130,12 +133,11 @@ impl Metrics {
         self.tps.set(figures.tps.cast_signed());
         self.nodes.set(figures.nodes.cast_signed());
         self.latency.set(figures.latency_us as f64 / 1e6);
-        for (state, count) in [
-            ("active", figures.validators.active_validators),
-            ("inactive", figures.validators.inactive_validators),
-            ("jailed", figures.validators.jailed_validators),
-        ] {
-            self.validators.with_label_values(&[state]).set(count.into());
+        let ChainValidators { active_validators, inactive_validators, jailed_validators, .. } =
+            figures.validators;
+        let counts = [active_validators, inactive_validators, jailed_validators];
+        for (gauge, count) in self.states.iter().zip(counts) {
+            gauge.set(count.into());
         }
     }
 }

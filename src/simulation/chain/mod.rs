@@ -12,7 +12,7 @@
 //! byte for byte: integers only, random numbers of its own, no clock. It is no blockchain: nothing is signed, hashed or
 //! sent, and transactions are counted per batch.
 //!
-//! It costs about 200 slots of some tens of nanoseconds per second, worked off when an update is due.
+//! It costs 200 slots of some nanoseconds each per second, worked off when an update is due.
 
 mod ledger;
 mod live;

@@ -109,6 +109,7 @@ impl Chain {
         let block_us = intervals_us[ChainUpdate::Block as usize];
         let mut network = Network::new(options);
         network.advance(SECOND_US);
+        network.commit();
         network.seal();
         network.advance(SECOND_US + block_us);
         Ok(Self {
@@ -161,6 +162,7 @@ impl Chain {
             return;
         }
         self.advance(now_us);
+        self.network.commit();
         for update in ChainUpdate::ALL {
             let (due_us, interval_us) =
                 (self.due_us[update as usize], self.intervals_us[update as usize]);
@@ -262,7 +264,7 @@ impl Network {
         network
     }
 
-    /// Works off the slots up to `until_us`.
+    /// Works off the slots up to `until_us`; what they commit is told by [`commit`](Self::commit).
     fn advance(&mut self, until_us: u64) {
         while self.slot_us + SLOT_US <= until_us {
             self.slot_us += SLOT_US;
@@ -276,10 +278,15 @@ impl Network {
     fn slot(&mut self) {
         let (count, bytes) = self.load.slot();
         let arrived_us = self.slot_us - SLOT_US / 2;
-        self.ledger.submit(Batch { arrived_us, count, bytes });
-        if let Some(agree_us) = self.agree_us {
-            self.ledger.include(self.slot_us, self.room, agree_us);
+        let batch = Batch { arrived_us, count, bytes };
+        match self.agree_us {
+            Some(agree_us) => self.ledger.pass(batch, self.slot_us, self.room, agree_us),
+            None => self.ledger.submit(batch),
         }
+    }
+
+    /// Commits what was agreed on by the newest slot.
+    fn commit(&mut self) {
         self.ledger.commit(self.slot_us);
     }
 

@@ -17,6 +17,10 @@ use simd_json::prelude::ValueAsScalar as _;
 use simd_json::tape::{Object, Value};
 
 use super::feed::{Feed, Kind};
+use crate::event::NAME_BYTES_MAX;
+
+/// Longest symbol, so that its topics have names whatever feed and kind stand before it.
+const SYMBOL_BYTES_MAX: usize = NAME_BYTES_MAX - "kraken-futures:snapshot:".len();
 
 /// The kind of a frame of `feed`; puts the symbol that it names, if any, into `symbol`. A kind other than control
 /// has a symbol: of this frame, or of one before it.
@@ -143,9 +147,10 @@ fn named_by(object: &Object<'_, '_>, key: &str, kind: Kind, symbol: &mut String)
     named(object.get(key)?.as_str()?, kind, symbol)
 }
 
-/// `kind`, if there is a symbol: in upper case; characters that no topic may have become `-`.
+/// `kind`, if there is a symbol that a topic has room for: in upper case; characters that no topic may have become `-`.
 fn named(text: &str, kind: Kind, symbol: &mut String) -> Option<Kind> {
-    if text.is_empty() {
+    // Each character becomes one byte.
+    if text.is_empty() || text.chars().count() > SYMBOL_BYTES_MAX {
         return None;
     }
     symbol.clear();
@@ -245,6 +250,20 @@ mod tests {
     fn each_feed_names_kind_and_symbol_in_its_own_way() {
         for (feed, frame, expected) in NAMED {
             assert_eq!(topic(feed, frame), expected, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_symbol_that_no_topic_has_room_for_is_none() {
+        for (length, fits) in [(103, true), (104, true), (105, false)] {
+            let symbol = "ü".repeat(length);
+            let frame = format!(r#"{{"type":"match","product_id":"{symbol}"}}"#);
+            let expected = if fits {
+                format!("coinbase:trade:{}", "-".repeat(length))
+            } else {
+                "coinbase:control".to_owned()
+            };
+            assert_eq!(topic(Feed::Coinbase, &frame), expected, "{length}");
         }
     }
 
